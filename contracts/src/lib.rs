@@ -1,0 +1,1 @@
+//! What the services of the shop say to each other: step inputs and outputs, HTTP resources, money, ids.

@@ -1,0 +1,1 @@
+//! NATS for Jetsaga: topology as a value, server configurations, and the server launcher.

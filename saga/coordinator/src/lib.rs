@@ -1,0 +1,1 @@
+//! The coordinator program: time, wishes and retention of sagas.

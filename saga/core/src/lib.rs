@@ -1,0 +1,1 @@
+//! The pure core of the saga engine: definition, record, event, decide.

@@ -1,0 +1,1 @@
+//! The saga core on NATS JetStream: log, participant, client, coordinator.

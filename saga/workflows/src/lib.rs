@@ -1,0 +1,1 @@
+//! The saga definitions of the shop, as values.

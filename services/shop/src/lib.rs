@@ -1,0 +1,1 @@
+//! All services, the coordinator and a NATS server in one process.

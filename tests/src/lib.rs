@@ -1,0 +1,1 @@
+//! Integration suites, benchmarks and repository checks of Jetsaga.
