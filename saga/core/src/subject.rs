@@ -1,0 +1,203 @@
+//! Subjects, stream names and consumer filters: the only place that writes or reads them.
+
+use std::collections::BTreeSet;
+
+use crate::event::{EventKind, SAGA};
+use crate::plan::Plan;
+use crate::record::{Record, Status};
+
+/// A parsed subject `saga.<type>.<id>.<n>.<step>.<event>.<status>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The type token: the saga type, with `-<shard>` for a sharded one.
+    pub type_token: String,
+    /// The saga's id.
+    pub id: String,
+    /// The event's number.
+    pub n: u64,
+    /// The step, or `saga`.
+    pub step: String,
+    /// The event.
+    pub event: EventKind,
+    /// The status after the event.
+    pub status: Status,
+}
+
+/// Why a subject is not one of a saga's event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not saga.<type>.<id>.<n>.<step>.<event>.<status>")]
+pub struct NotASubject(pub String);
+
+/// Reads a subject.
+pub fn parse(subject: &str) -> Result<Subject, NotASubject> {
+    read(subject).ok_or_else(|| NotASubject(subject.to_owned()))
+}
+
+fn read(subject: &str) -> Option<Subject> {
+    let mut tokens = subject.split('.');
+    if tokens.next()? != SAGA {
+        return None;
+    }
+    let found = Subject {
+        type_token: tokens.next().filter(|token| crate::limits::is_id(token))?.to_owned(),
+        id: tokens.next().filter(|token| crate::limits::is_id(token))?.to_owned(),
+        n: tokens.next()?.parse().ok()?,
+        step: tokens.next().filter(|token| crate::limits::is_name(token))?.to_owned(),
+        event: EventKind::parse(tokens.next()?)?,
+        status: Status::parse(tokens.next()?)?,
+    };
+    tokens.next().is_none().then_some(found)
+}
+
+/// The token that stands for a type, and for a shard of it, in subjects.
+pub fn type_token(name: &str, shard: Option<u32>) -> String {
+    match shard {
+        None => name.to_owned(),
+        Some(shard) => format!("{name}-{shard}"),
+    }
+}
+
+/// The type that a type token stands for: without the shard.
+pub fn type_of_token(token: &str) -> &str {
+    match token.rsplit_once('-') {
+        Some((name, shard)) if !shard.is_empty() && shard.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => token,
+    }
+}
+
+/// The subject of a record's event.
+pub fn of(type_token: &str, record: &Record) -> String {
+    let event = &record.event;
+    format!(
+        "{SAGA}.{type_token}.{}.{:03}.{}.{}.{}",
+        record.id, record.n, event.step, event.kind, record.status
+    )
+}
+
+/// All events of one saga. **Every guarded append uses exactly this spelling**: on a replicated
+/// stream the server tracks appends in flight by the exact filter string.
+pub fn filter(type_token: &str, id: &str) -> String {
+    format!("{SAGA}.{type_token}.{id}.>")
+}
+
+/// All subjects of a stream.
+pub fn all(type_token: &str) -> String {
+    format!("{SAGA}.{type_token}.>")
+}
+
+/// The stream of a type, or of one shard of it.
+pub fn stream(name: &str, shard: Option<u32>) -> String {
+    let name = name.to_uppercase();
+    match shard {
+        None => format!("SAGA_{name}"),
+        Some(shard) => format!("SAGA_{name}_{shard}"),
+    }
+}
+
+fn event_filter(type_token: &str, step: &str, event: &str, status: &str) -> String {
+    format!("{SAGA}.{type_token}.*.*.{step}.{event}.{status}")
+}
+
+/// What a service's forward consumer filters: each event after which one of its steps may be ready.
+pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
+    let filter = |step: &str, event: EventKind| {
+        event_filter(type_token, step, event.as_str(), Status::Running.as_str())
+    };
+    let mut found = BTreeSet::new();
+    for (index, step) in own_steps(plan, service) {
+        for trigger in plan.triggers(index) {
+            match trigger {
+                None => {
+                    found.insert(filter(SAGA, EventKind::Started));
+                }
+                Some(before) => {
+                    let before = &plan.steps()[before].name;
+                    found.insert(filter(before, EventKind::Done));
+                    found.insert(filter(before, EventKind::Skipped));
+                }
+            }
+        }
+        found.insert(filter(step, EventKind::Nudged));
+    }
+    found.into_iter().collect()
+}
+
+/// What a service's backward consumer filters: every rollback, and what an operator did instead.
+pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
+    let mut found = BTreeSet::from([
+        event_filter(type_token, "*", "*", Status::RollingBack.as_str()),
+        event_filter(type_token, "*", "*", Status::Stuck.as_str()),
+    ]);
+    for (_, step) in own_steps(plan, service) {
+        for (event, status) in [
+            (EventKind::Skipped, Status::Running),
+            (EventKind::Skipped, Status::Completed),
+            (EventKind::Settled, Status::RolledBack),
+        ] {
+            found.insert(event_filter(type_token, step, event.as_str(), status.as_str()));
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// What the consumer of a service that mirrors endings filters: endings, and sagas that got stuck.
+pub fn ending_filters(type_token: &str) -> Vec<String> {
+    [Status::Completed, Status::RolledBack, Status::Stuck]
+        .map(|status| event_filter(type_token, "*", "*", status.as_str()))
+        .to_vec()
+}
+
+fn own_steps<'a>(plan: &'a Plan, service: &str) -> Vec<(usize, &'a str)> {
+    let steps = plan.steps().iter().enumerate();
+    steps
+        .filter(|(_, step)| step.kind.has_effect() && step.service == service)
+        .map(|(index, step)| (index, step.name.as_str()))
+        .collect()
+}
+
+/// Names of a service's consumers on a stream.
+pub mod consumer {
+    /// Events after which a step may be ready.
+    pub fn forward(service: &str) -> String {
+        service.to_owned()
+    }
+
+    /// Rollbacks.
+    pub fn backward(service: &str) -> String {
+        format!("{service}-undo")
+    }
+
+    /// Endings.
+    pub fn ending(service: &str) -> String {
+        format!("{service}-end")
+    }
+}
+
+/// The stream for messages that nobody can act on, and its subjects.
+pub mod dead {
+    /// The dead-letter stream.
+    pub const STREAM: &str = "SAGA_DEAD";
+    /// Its subjects.
+    pub const ALL: &str = "dead.>";
+
+    /// The subject of a dead letter: who put it there, and from which stream it came.
+    pub fn subject(stream: &str, consumer: &str) -> String {
+        format!("dead.{stream}.{consumer}")
+    }
+}
+
+/// Headers of saga messages.
+pub mod header {
+    /// A random id of one append attempt: tells one's own append from another's.
+    pub const APPEND: &str = "Saga-Append";
+    /// The sequence that must still be the last one of the filter.
+    pub const EXPECTED_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The filter.
+    pub const EXPECTED_FILTER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    /// The stream that must store it.
+    pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+    /// W3C trace context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// W3C trace state.
+    pub const TRACESTATE: &str = "tracestate";
+}
