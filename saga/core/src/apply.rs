@@ -208,7 +208,8 @@ fn transition(
         Change::Undofailed { step, reason } => {
             let definition = at.undoable(record, &step)?;
             at.only(&step, &[performer(definition), Author::Coordinator])?;
-            if info.by == Author::Coordinator && record.state(&step) == Some(StepState::Undofailed) {
+            if info.by == Author::Coordinator && record.state(&step) == Some(StepState::Undofailed)
+            {
                 return Err(at.not_owed(record, &step));
             }
             set_by(record, &step, StepState::Undofailed, info.by.clone());
@@ -351,18 +352,14 @@ pub(crate) fn is_ready(plan: &Plan, record: &Record, step: usize) -> bool {
         let state = record.state(&plan.steps()[before].name);
         matches!(state, Some(StepState::Done | StepState::Skipped | StepState::Omitted))
     };
-    record.status == Status::Running
-        && is_open
-        && plan.predecessors(step).iter().all(is_passed)
+    record.status == Status::Running && is_open && plan.predecessors(step).iter().all(is_passed)
 }
 
 /// The pivot or retriable step that is ready or has passed.
 pub(crate) fn no_return<'a>(plan: &'a Plan, record: &Record) -> Option<&'a str> {
     let begun = |&(index, step): &(usize, &Step)| {
-        let has_passed = matches!(
-            record.state(&step.name),
-            Some(StepState::Done | StepState::Skipped)
-        );
+        let has_passed =
+            matches!(record.state(&step.name), Some(StepState::Done | StepState::Skipped));
         is_point_of_no_return(step.kind) && (has_passed || is_ready(plan, record, index))
     };
     plan.steps().iter().enumerate().find(begun).map(|(_, step)| step.name.as_str())
@@ -381,8 +378,7 @@ pub(crate) fn is_owed(plan: &Plan, record: &Record, step: usize) -> bool {
 /// `Some(true)` when the service itself gave the undo up, `Some(false)` when it is only late.
 pub(crate) fn gave_up(record: &Record, step: &str) -> Option<bool> {
     let it = record.steps.get(step)?;
-    (it.state == StepState::Undofailed)
-        .then(|| matches!(it.by, Some(Author::Service(_))))
+    (it.state == StepState::Undofailed).then(|| matches!(it.by, Some(Author::Service(_))))
 }
 
 /// Whether the step's service is to undo it now: it is owed (or its undo is late), and no step

@@ -42,9 +42,11 @@ impl Action {
 
 /// Everything that `record` asks of `service` in `lane`; empty when it is not that service's turn.
 pub fn decide(plan: &Plan, record: &Record, service: &str, lane: Lane) -> Vec<Action> {
-    let own = plan.steps().iter().enumerate().filter(|(_, step)| {
-        step.kind.has_effect() && step.service == service
-    });
+    let own = plan
+        .steps()
+        .iter()
+        .enumerate()
+        .filter(|(_, step)| step.kind.has_effect() && step.service == service);
     own.filter_map(|(index, step)| {
         let name = || step.name.clone();
         match lane {

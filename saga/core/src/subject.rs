@@ -60,7 +60,9 @@ pub fn type_token(name: &str, shard: Option<u32>) -> String {
 /// The type that a type token stands for: without the shard.
 pub fn type_of_token(token: &str) -> &str {
     match token.rsplit_once('-') {
-        Some((name, shard)) if !shard.is_empty() && shard.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some((name, shard)) if !shard.is_empty() && shard.bytes().all(|b| b.is_ascii_digit()) => {
+            name
+        }
         _ => token,
     }
 }

@@ -1,1 +1,12 @@
 //! The saga core on NATS JetStream: log, participant, client, coordinator.
+
+pub mod barrier;
+pub mod log;
+pub mod step;
+pub mod topology;
+
+pub use barrier::{Barrier, Change, CommitError};
+pub use log::{Log, Stored, Tail, Trace};
+pub use saga_core;
+pub use step::{Answer, Ending, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer};
+pub use topology::Topology;

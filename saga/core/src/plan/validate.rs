@@ -41,7 +41,9 @@ pub enum Problem {
     StepName(String),
     #[error("step {0}: the name stands twice")]
     StepTwice(String),
-    #[error("step {0}: it needs a service, named [a-z0-9_-]{{1,64}}, not one of coordinator, operator, client")]
+    #[error(
+        "step {0}: it needs a service, named [a-z0-9_-]{{1,64}}, not one of coordinator, operator, client"
+    )]
     Service(String),
     #[error("step {0}: a timer or signal has no service")]
     NoService(String),
@@ -59,11 +61,16 @@ pub enum Problem {
     Backoff(String),
     #[error("step {0}: attempts must be at least 1")]
     Attempts(String),
-    #[error("step {step}: it can fail, so it must come before {later}, after which nothing is undone")]
+    #[error(
+        "step {step}: it can fail, so it must come before {later}, after which nothing is undone"
+    )]
     CanFailTooLate { step: String, later: String },
     #[error("step {0}: its condition must point into /input or into /steps/<earlier step>/output")]
     Condition(String),
-    #[error("input and outputs may add up to {sum} bytes with their reserve; a record holds {}", limits::RECORD_MAX)]
+    #[error(
+        "input and outputs may add up to {sum} bytes with their reserve; a record holds {}",
+        limits::RECORD_MAX
+    )]
     Size { sum: u64 },
 }
 
@@ -123,8 +130,8 @@ fn check_step(step: &Step, definition: &Definition, problems: &mut Vec<Problem>)
     if !is_step_name(&step.name) {
         problems.push(Problem::StepName(name()));
     }
-    let is_service = limits::is_name(&step.service)
-        && !Author::RESERVED.contains(&step.service.as_str());
+    let is_service =
+        limits::is_name(&step.service) && !Author::RESERVED.contains(&step.service.as_str());
     if step.kind.has_effect() && !is_service {
         problems.push(Problem::Service(name()));
     }
