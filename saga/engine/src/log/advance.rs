@@ -83,7 +83,7 @@ async fn append(
                 // acknowledgement: the same append often passes a moment later.
                 tokio::time::sleep(pause).await;
                 let moved = log.last(plan, &append.record.id, append.expected).await?;
-                if moved.is_none_or(|tail| tail.last_sequence != append.expected) {
+                if moved.map_or(0, |tail| tail.last_sequence) != append.expected {
                     return found(log, plan, append).await;
                 }
                 pause *= 2;
