@@ -51,7 +51,11 @@ pub const TOKENS: &[DemoToken] = &[
     declines(DECLINED, "generic_decline", "declined without a further reason"),
     declines(INSUFFICIENT_FUNDS, "insufficient_funds", "declined: not enough money"),
     declines("pm_card_visa_charge_declined_lost_card", "lost_card", "declined: reported lost"),
-    declines("pm_card_visa_charge_declined_stolen_card", "stolen_card", "declined: reported stolen"),
+    declines(
+        "pm_card_visa_charge_declined_stolen_card",
+        "stolen_card",
+        "declined: reported stolen",
+    ),
     declines("pm_card_charge_declined_expired_card", "expired_card", "declined: expired"),
     declines("pm_card_charge_declined_incorrect_cvc", "incorrect_cvc", "declined: wrong CVC"),
     declines(
@@ -65,5 +69,8 @@ pub const TOKENS: &[DemoToken] = &[
     fault(SLOW, "charged after a pause that is shorter than the time-out"),
     fault(REFUND_FAILS_TWICE, "charged; a refund fails twice before it works"),
     fault(REFUND_NEVER_WORKS, "charged; a refund fails until the provider is repaired: stuck"),
-    fault("pm_fault_down_for_3s", "the provider is down for 3 s (any number of seconds), then charges"),
+    fault(
+        "pm_fault_down_for_3s",
+        "the provider is down for 3 s (any number of seconds), then charges",
+    ),
 ];

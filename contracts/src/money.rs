@@ -79,10 +79,7 @@ wire_text!(Currency, "currency", |schema| {
 #[oai(deny_unknown_fields)]
 pub struct Money {
     /// Minor units; negative only in ledgers. 1999 in EUR is 19.99.
-    #[oai(validator(
-        minimum(value = "-9007199254740991"),
-        maximum(value = "9007199254740991")
-    ))]
+    #[oai(validator(minimum(value = "-9007199254740991"), maximum(value = "9007199254740991")))]
     pub amount: i64,
     /// ISO 4217 code.
     pub currency: Currency,
