@@ -1,0 +1,89 @@
+# Recipes for developers. `just` lists them by group; CI runs .ci/run, which is `just ci`.
+# Compiled code stays outside the checkout, in the folder that CI uses too.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+cache := env("XDG_CACHE_HOME", env("HOME") / ".cache") / "jetsaga"
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+export PATH := cache / "bin" + ":" + env("PATH")
+
+[private]
+default:
+    @just --list --unsorted
+
+# Start the whole shop on 127.0.0.1:8080, data under ./data (Ctrl-C stops it)
+[group('run')]
+up *options:
+    cargo run -- {{ options }}
+
+# Place a few orders of each kind and print what happened
+[group('run')]
+demo *options:
+    cargo run --quiet -p jetsaga-tests --bin demo -- {{ options }}
+
+# Everything that is tested, as in the README
+[group('check')]
+test *options:
+    cargo test --workspace {{ options }}
+
+# The engine's crates only: no database engine to compile
+[group('check')]
+test-engine *options:
+    CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-core -p saga-engine -p saga-workflows -p jetsaga-contracts -p jetsaga-nats {{ options }}
+
+# Format and clippy, warnings denied
+[group('check')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# The golden files against the code; with UPDATE=1 they are rewritten
+[group('check')]
+golden:
+    cargo test --workspace golden
+
+# The published OpenAPI document under Spectral and Redocly
+[group('check')]
+openapi:
+    .ci/lint-openapi
+
+# Schemathesis, default checks, against a shop it starts and stops itself
+[group('check')]
+schemathesis *options:
+    .ci/schemathesis {{ options }}
+
+# All of the above in CI's order, installing what is missing
+[group('check')]
+ci:
+    bash .ci/run
+
+# Messages, sagas and orders per second, in a release build
+[group('measure')]
+bench *options:
+    cargo run --release -p jetsaga-tests --bin bench -- {{ options }}
+
+# Format the code
+[group('write')]
+fmt:
+    cargo fmt --all
+
+# The reference of all crates, warnings denied
+[group('write')]
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+# A container engine, and the image that the tests start
+[group('install')]
+install-docker:
+    .ci/install-docker
+    .ci/image
+
+# The pinned nats-server and the nats command line tool
+[group('install')]
+install-nats:
+    .ci/install-nats --cli
+
+# Spectral, Redocly, schemathesis and just
+[group('install')]
+install-tools *names:
+    .ci/install-tools {{ names }}
