@@ -1,11 +1,13 @@
 //! The saga core on NATS JetStream: log, participant, client, coordinator.
 
 pub mod barrier;
+pub mod engine;
 pub mod log;
 pub mod step;
 pub mod topology;
 
 pub use barrier::{Barrier, Change, CommitError};
+pub use engine::{DefinitionError, Engine};
 pub use log::{Log, Stored, Tail, Trace};
 pub use saga_core;
 pub use step::{Answer, Ending, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer};
