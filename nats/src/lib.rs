@@ -1,1 +1,3 @@
 //! NATS for Jetsaga: topology as a value, server configurations, and the server launcher.
+
+pub mod launcher;
