@@ -1,12 +1,16 @@
 //! The saga core on NATS JetStream: log, participant, client, coordinator.
 
 pub mod barrier;
+pub mod client;
 pub mod engine;
+pub mod follow;
 pub mod log;
 pub mod step;
 pub mod topology;
 
 pub use barrier::{Barrier, Change, CommitError};
+pub use client::{Sagas, StartError, Started};
+pub use follow::{Follower, Hub};
 pub use engine::{DefinitionError, Engine};
 pub use log::{Log, Stored, Tail, Trace};
 pub use saga_core;

@@ -1,0 +1,91 @@
+//! Starting sagas and reading them, for gateways and other callers.
+
+use std::sync::Arc;
+
+use saga_core::{Plan, Record, Refusal};
+use serde_json::Value;
+
+use crate::engine::{DefinitionError, Engine};
+use crate::log::advance::{self, AdvanceError, Advanced};
+use crate::log::{ReadError, Stored, Trace};
+
+/// Starts and reads sagas of one type.
+#[derive(Debug, Clone)]
+pub struct Sagas {
+    engine: Engine,
+    plan: Arc<Plan>,
+}
+
+/// A saga that exists because of a start, this one or an earlier one of the same request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Started {
+    /// The saga's state: right after its start, or further on when it is a repeat.
+    pub stored: Stored,
+    /// The saga existed already, started by the same request.
+    pub replayed: bool,
+}
+
+/// Why a saga could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The id is taken by a saga that was started with another input.
+    #[error("the saga {0} exists and was started by another request")]
+    OtherRequest(String),
+    /// Id or input are not acceptable.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// The stream did not take it, or did not say so: the same start may be repeated.
+    #[error(transparent)]
+    Log(AdvanceError),
+}
+
+impl Sagas {
+    /// Sagas of the type that `plan` defines; new ones follow `plan`.
+    pub fn new(engine: Engine, plan: Arc<Plan>) -> Self {
+        engine.know(Arc::clone(&plan));
+        Self { engine, plan }
+    }
+
+    /// The definition that new sagas follow.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// Starts a saga. Once it returns, the stream has acknowledged `started`. Repeating a start
+    /// with the same id and input is answered like the first one.
+    pub async fn start(&self, id: &str, input: Value, trace: Trace) -> Result<Started, StartError> {
+        let record = Record::start(&self.plan, id, input).map_err(StartError::Refused)?;
+        let request = record.request.clone();
+        let log = self.engine.log().as_ref();
+        let advanced = advance::start(log, &self.plan, record, trace).await;
+        match advanced.map_err(StartError::Log)? {
+            // An acknowledgement that was lost and found again counts as the first answer.
+            Advanced::Appended(tail) => Ok(Started { stored: tail.stored, replayed: false }),
+            Advanced::Moved(tail) if tail.stored.record.request == request => {
+                Ok(Started { stored: tail.stored, replayed: true })
+            }
+            Advanced::Moved(_) => Err(StartError::OtherRequest(id.to_owned())),
+            Advanced::Gone => {
+                let why = "the saga was there and is gone".to_owned();
+                Err(StartError::Log(AdvanceError::Unanswered(why)))
+            }
+        }
+    }
+
+    /// The state of a saga; `None`: there is none (any more). Never older than sequence `at_least`
+    /// (0: whatever a replica says).
+    pub async fn get(&self, id: &str, at_least: u64) -> Result<Option<Stored>, ReadError> {
+        let tail = self.engine.log().last(&self.plan, id, at_least).await?;
+        Ok(tail.map(|tail| tail.stored))
+    }
+
+    /// Every event of a saga that the stream still has; empty: there is none.
+    pub async fn history(&self, id: &str) -> Result<Vec<Stored>, ReadError> {
+        self.engine.log().history(&self.plan, id).await
+    }
+
+    /// The definition that a record follows.
+    pub async fn plan_of(&self, record: &Record) -> Result<Arc<Plan>, DefinitionError> {
+        self.engine.plan_of(record).await
+    }
+}

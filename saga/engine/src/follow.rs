@@ -1,0 +1,237 @@
+//! Following sagas live: one ordered consumer per process and stream, fanned out in memory.
+//!
+//! Always through the stream: a plain subscriber also receives events that the stream refused.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use futures::StreamExt as _;
+use saga_core::{Plan, subject};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine::Engine;
+use crate::log::jetstream::delivered;
+use crate::log::{ReadError, Stored};
+
+/// Events that may wait for one follower before it is cut off and starts again from the history.
+const WAITING: usize = 256;
+/// Pause before a consumer that broke is made again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Follows all sagas of one type and hands each event to whoever follows that saga.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    plan: Arc<Plan>,
+    followers: Mutex<Followers>,
+    // Ends the consumers when the last clone of the hub goes.
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+type Followers = HashMap<String, Vec<mpsc::Sender<Stored>>>;
+
+impl Hub {
+    /// Starts to follow the streams of `plan`'s type; `stop` ends it. Once it returns, no event
+    /// that happens from then on is missed.
+    pub async fn start(
+        engine: Engine,
+        plan: Arc<Plan>,
+        stop: &CancellationToken,
+    ) -> Result<Self, ReadError> {
+        let inner = Arc::new(Inner {
+            engine: engine.clone(),
+            plan: Arc::clone(&plan),
+            followers: Mutex::default(),
+            tasks: Mutex::default(),
+        });
+        for shard in plan.shards() {
+            let stream = subject::stream(plan.name(), shard);
+            let last = last_sequence(&engine, &stream).await.map_err(|error| {
+                ReadError::Unavailable(format!("{stream} cannot be followed: {error}"))
+            })?;
+            let reader = Reader { stream, engine: engine.clone(), hub: Arc::downgrade(&inner) };
+            let reading = stop.clone().run_until_cancelled_owned(reader.run(last));
+            let task = AbortOnDropHandle::new(tokio::spawn(async move {
+                // Whoever still follows sees the end of its events.
+                reading.await.unwrap_or_default();
+            }));
+            inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        }
+        Ok(Self { inner })
+    }
+
+    /// The events of a saga after sequence `after`: first those that the stream has, then each as
+    /// it happens. Ends after the saga's end.
+    pub fn follow(&self, id: &str, after: u64) -> Follower {
+        let (sender, live) = mpsc::channel(WAITING);
+        self.inner.add(id, sender);
+        Follower {
+            inner: Arc::clone(&self.inner),
+            id: id.to_owned(),
+            live,
+            past: None,
+            after,
+            is_over: false,
+        }
+    }
+
+    /// Waits for the end of a saga; `None` when it has none by `limit`, or there is no such saga.
+    pub async fn wait_for_end(
+        &self,
+        id: &str,
+        limit: Duration,
+    ) -> Result<Option<Stored>, ReadError> {
+        let mut follower = self.follow(id, 0);
+        let end = async {
+            while let Some(stored) = follower.next().await? {
+                if stored.record.status.is_end() {
+                    return Ok(Some(stored));
+                }
+            }
+            Ok(None)
+        };
+        tokio::time::timeout(limit, end).await.unwrap_or(Ok(None))
+    }
+}
+
+impl Inner {
+    fn add(&self, id: &str, sender: mpsc::Sender<Stored>) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        followers.entry(id.to_owned()).or_default().push(sender);
+    }
+
+    fn hand_out(&self, stored: &Stored) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(senders) = followers.get_mut(&stored.record.id) else { return };
+        // A follower that is gone or too slow is let go; a slow one starts again by itself.
+        senders.retain(|sender| sender.try_send(stored.clone()).is_ok());
+        if senders.is_empty() {
+            followers.remove(&stored.record.id);
+        }
+    }
+
+    fn forget_closed(&self, id: &str) {
+        let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(senders) = followers.get_mut(id) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                followers.remove(id);
+            }
+        }
+    }
+}
+
+/// One saga, followed.
+#[derive(Debug)]
+pub struct Follower {
+    inner: Arc<Inner>,
+    id: String,
+    live: mpsc::Receiver<Stored>,
+    /// Events read from the stream and not handed out yet; `None`: not read yet.
+    past: Option<std::vec::IntoIter<Stored>>,
+    after: u64,
+    is_over: bool,
+}
+
+impl Follower {
+    /// The next event; `None` after the saga's end, or when the hub stops.
+    pub async fn next(&mut self) -> Result<Option<Stored>, ReadError> {
+        while !self.is_over {
+            if self.past.is_none() {
+                let history = self.inner.engine.log().history(&self.inner.plan, &self.id).await?;
+                self.past = Some(history.into_iter());
+            }
+            let next = match self.past.as_mut().and_then(Iterator::next) {
+                Some(stored) => stored,
+                None => match self.live.recv().await {
+                    Some(stored) => stored,
+                    None if self.inner.engine_is_closed() => return Ok(None),
+                    None => {
+                        self.start_again();
+                        continue;
+                    }
+                },
+            };
+            if next.sequence > self.after {
+                self.after = next.sequence;
+                self.is_over = next.record.status.is_end();
+                return Ok(Some(next));
+            }
+            // Asked for what comes after the end: nothing ever will.
+            self.is_over = next.record.status.is_end();
+        }
+        Ok(None)
+    }
+
+    /// After being cut off: what was missed is in the stream.
+    fn start_again(&mut self) {
+        let (sender, live) = mpsc::channel(WAITING);
+        self.inner.add(&self.id, sender);
+        self.live = live;
+        self.past = None;
+    }
+}
+
+impl Inner {
+    fn engine_is_closed(&self) -> bool {
+        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.iter().all(AbortOnDropHandle::is_finished)
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.live.close();
+        self.inner.forget_closed(&self.id);
+    }
+}
+
+/// Reads one stream for a hub.
+struct Reader {
+    stream: String,
+    engine: Engine,
+    hub: std::sync::Weak<Inner>,
+}
+
+impl Reader {
+    /// Reads until the hub is gone; a consumer that breaks is made again where it broke.
+    async fn run(self, mut last: u64) {
+        while self.hub.strong_count() > 0 {
+            if let Err(error) = self.read(&mut last).await {
+                tracing::warn!(stream = %self.stream, %error, "following again");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn read(&self, last: &mut u64) -> Result<(), async_nats::Error> {
+        let stream = self.engine.jetstream().get_stream_no_info(&self.stream).await?;
+        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: *last + 1 };
+        let config = pull::OrderedConfig { deliver_policy, ..pull::OrderedConfig::default() };
+        let mut messages = stream.create_consumer(config).await?.messages().await?;
+        while let Some(message) = messages.next().await {
+            let message = message?;
+            let Some(hub) = self.hub.upgrade() else { return Ok(()) };
+            *last = message.info()?.stream_sequence;
+            match delivered(&message) {
+                Ok(stored) => hub.hand_out(&stored),
+                Err(error) => tracing::warn!(stream = %self.stream, %error, "left out"),
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn last_sequence(engine: &Engine, stream: &str) -> Result<u64, async_nats::Error> {
+    let stream = engine.jetstream().get_stream_no_info(stream).await?;
+    Ok(stream.get_info().await?.state.last_sequence)
+}
