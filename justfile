@@ -52,6 +52,11 @@ openapi:
 schemathesis *options:
     .ci/schemathesis {{ options }}
 
+# Licences and sources of everything that comes in from outside
+[group('check')]
+licences:
+    cargo-deny check bans licenses sources
+
 # All of the above in CI's order, installing what is missing
 [group('check')]
 ci:
@@ -83,7 +88,7 @@ install-docker:
 install-nats:
     .ci/install-nats --cli
 
-# Spectral, Redocly, schemathesis and just
+# Spectral, Redocly, schemathesis, just and cargo-deny
 [group('install')]
 install-tools *names:
     .ci/install-tools {{ names }}
