@@ -1,6 +1,9 @@
 //! Codes with which a step refuses: `steps.<step>.reason.code` of the record and the reason of a
 //! cancelled order. Each has a page in `docs/errors/`.
 
+/// The order breaks a rule that the gateway checks before it starts a saga; the detail begins
+/// with a JSON pointer to the field.
+pub const INVALID_ORDER: &str = "invalid_order";
 /// No product has this SKU.
 pub const UNKNOWN_SKU: &str = "unknown_sku";
 /// The product is no longer sold.
@@ -22,6 +25,7 @@ pub const ID_REUSED: &str = "id_reused";
 
 /// All of them, for documentation and tests.
 pub const ALL: &[&str] = &[
+    INVALID_ORDER,
     UNKNOWN_SKU,
     INACTIVE_SKU,
     CURRENCY_MISMATCH,
