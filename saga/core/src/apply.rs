@@ -159,6 +159,10 @@ impl Record {
 }
 
 /// Everything that can happen, in one place.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one exhaustive match: what can happen is read in one piece"
+)]
 fn transition(
     plan: &Plan,
     record: &mut Record,
@@ -378,7 +382,7 @@ pub(crate) fn is_owed(plan: &Plan, record: &Record, step: usize) -> bool {
 /// `Some(true)` when the service itself gave the undo up, `Some(false)` when it is only late.
 pub(crate) fn gave_up(record: &Record, step: &str) -> Option<bool> {
     let it = record.steps.get(step)?;
-    (it.state == StepState::Undofailed).then(|| matches!(it.by, Some(Author::Service(_))))
+    (it.state == StepState::Undofailed).then_some(matches!(it.by, Some(Author::Service(_))))
 }
 
 /// Whether the step's service is to undo it now: it is owed (or its undo is late), and no step

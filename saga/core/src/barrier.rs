@@ -189,10 +189,9 @@ pub fn on_undo(row: Option<&Row>, request: &str, n: u64, now_ms: i64) -> OnUndo 
             Some(until_ms) if now_ms < until_ms => OnUndo::Wait(until_ms),
             _ => OnUndo::Undo(row.output.clone()),
         },
-        State::Done => OnUndo::Undo(row.output.clone()),
         State::Failed | State::Void | State::Undone => OnUndo::AppendUndone,
         State::Held if row.n.is_some_and(|held| held >= n) => OnUndo::DecideAnew,
-        State::Held => OnUndo::Undo(row.output.clone()),
+        State::Done | State::Held => OnUndo::Undo(row.output.clone()),
     }
 }
 

@@ -1,0 +1,93 @@
+//! Subjects are written and read by one module, byte for byte.
+
+use proptest::prelude::*;
+use saga_core::{Record, subject};
+use serde_json::json;
+
+use crate::definitions;
+
+#[test]
+fn a_subject_says_what_happened() {
+    let plan = definitions::order();
+    let record = Record::start(&plan, "0192f0c1", json!({})).unwrap();
+    let subject = subject::of("order", &record);
+    assert_eq!(subject, "saga.order.0192f0c1.001.saga.started.running");
+    let parsed = subject::parse(&subject).unwrap();
+    assert_eq!((parsed.id.as_str(), parsed.n), ("0192f0c1", 1));
+    assert_eq!(subject::filter("order", "0192f0c1"), "saga.order.0192f0c1.>");
+    assert_eq!(subject::stream("order", None), "SAGA_ORDER");
+    assert_eq!(subject::stream("order", Some(3)), "SAGA_ORDER_3");
+    assert_eq!(subject::type_token("order", Some(3)), "order-3");
+    assert_eq!(subject::type_of_token("order-3"), "order");
+    assert_eq!(subject::type_of_token("gift-order"), "gift-order");
+}
+
+#[test]
+fn consumers_filter_what_the_protocol_says() {
+    let plan = definitions::order();
+    let forward = subject::forward_filters(&plan, "order", "payment");
+    assert_eq!(
+        forward,
+        [
+            "saga.order.*.*.order.done.running",
+            "saga.order.*.*.order.skipped.running",
+            "saga.order.*.*.payment.nudged.running",
+        ]
+    );
+    let first = subject::forward_filters(&plan, "order", "order");
+    assert!(first.contains(&"saga.order.*.*.saga.started.running".to_owned()));
+    let backward = subject::backward_filters(&plan, "order", "payment");
+    assert_eq!(
+        backward,
+        [
+            "saga.order.*.*.*.*.rolling_back",
+            "saga.order.*.*.*.*.stuck",
+            "saga.order.*.*.payment.settled.rolled_back",
+            "saga.order.*.*.payment.skipped.completed",
+            "saga.order.*.*.payment.skipped.running",
+        ]
+    );
+}
+
+/// A step behind a conditional one is woken by whatever may omit that one.
+#[test]
+fn filters_reach_through_conditions() {
+    let filters = subject::forward_filters(&definitions::conditions(), "when", "delta");
+    for step in ["a", "b", "c"] {
+        assert!(filters.contains(&format!("saga.when.*.*.{step}.done.running")), "{filters:?}");
+    }
+}
+
+#[test]
+fn nothing_else_is_a_subject() {
+    for bad in [
+        "",
+        "saga",
+        "saga.order",
+        "saga.order.1.001.saga.started",
+        "saga.order.1.x.saga.started.running",
+        "saga.order.1.001.saga.begun.running",
+        "saga.order.1.001.saga.started.running.more",
+        "other.order.1.001.saga.started.running",
+        "saga.order.*.001.saga.started.running",
+    ] {
+        assert!(subject::parse(bad).is_err(), "{bad}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(text in "\\PC{0,120}") {
+        prop_assert!(subject::parse(&text).is_err());
+    }
+
+    #[test]
+    fn every_shard_is_in_range_and_stable(id in "[A-Za-z0-9_-]{1,64}", shards in 1_u32..32) {
+        let mut definition = definitions::order().definition().clone();
+        definition.shards = Some(shards);
+        let plan = saga_core::Plan::new(definition).unwrap();
+        let shard = plan.shard(&id).unwrap();
+        prop_assert!(shard < shards);
+        prop_assert_eq!(plan.shard(&id), Some(shard));
+    }
+}
