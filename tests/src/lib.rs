@@ -1,1 +1,3 @@
 //! Integration suites, benchmarks and repository checks of Jetsaga.
+
+pub mod tidy;

@@ -1,0 +1,52 @@
+//! Every public error code has a page, and every page a code.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Tree};
+
+/// Where the pages are.
+const FOLDER: &str = "docs/errors";
+/// The list of all pages.
+const INDEX: &str = "docs/errors/README.md";
+/// What every page says.
+const HEADINGS: [&str; 2] = ["## Cause", "## Remedy"];
+
+/// Compares the codes that the code can answer with the pages.
+pub fn check(tree: &Tree, codes: &BTreeSet<&str>) -> Vec<Finding> {
+    let pages: BTreeSet<&str> = tree
+        .entries(FOLDER)
+        .filter_map(|name| name.strip_suffix(".md"))
+        .filter(|name| *name != "README")
+        .collect();
+    let mut findings = Vec::new();
+    for code in codes.difference(&pages) {
+        findings.push(Finding::new(page(code), "missing: every error code has a page"));
+    }
+    for code in pages.difference(codes) {
+        findings.push(Finding::new(page(code), "a page of a code that nothing answers"));
+    }
+    let index = tree.text(INDEX).unwrap_or_default();
+    for code in pages.intersection(codes) {
+        let path = page(code);
+        let text = tree.text(&path).unwrap_or_default();
+        if text.lines().next() != Some(&format!("# `{code}`")) {
+            findings.push(Finding::new(&path, format!("begins with another line than # `{code}`")));
+        }
+        for heading in HEADINGS {
+            if !text.lines().any(|line| line == heading) {
+                findings.push(Finding::new(&path, format!("has no heading {heading:?}")));
+            }
+        }
+        if !index.contains(&format!("]({code}.md)")) {
+            findings.push(Finding::new(INDEX, format!("does not list {code}")));
+        }
+    }
+    findings
+}
+
+fn page(code: &str) -> String {
+    format!("{FOLDER}/{code}.md")
+}
+
+#[cfg(test)]
+mod tests;
