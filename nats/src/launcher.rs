@@ -46,7 +46,7 @@ use server::Started;
 use store::{Listening, Store};
 
 /// How long a started server may take to be ready: it reads its streams first.
-const READY_PATIENCE: Duration = Duration::from_secs(120);
+const READY_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Is told in plain words what is about to happen.
 pub(crate) type Announce = Arc<dyn Fn(&str) + Send + Sync>;

@@ -58,14 +58,13 @@ fn parse(line: &str) -> Option<Greeting> {
 /// # Errors
 /// When a part of it is no URL of a NATS server.
 pub(super) fn addresses(url: &str) -> io::Result<Vec<String>> {
-    let address = |part: &str| {
-        let server: ServerAddr = part.trim().parse()?;
+    let address = |server: &ServerAddr| {
         let host = server.host();
         // An IPv6 address loses its brackets in `host`.
         let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        Ok(format!("{host}:{}", server.port()))
+        format!("{host}:{}", server.port())
     };
-    url.split(',').map(address).collect()
+    Ok(crate::connection::servers(url)?.iter().map(address).collect())
 }
 
 #[cfg(test)]

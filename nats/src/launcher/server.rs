@@ -69,6 +69,17 @@ impl Server {
         }
     }
 
+    /// Kills a started server and waits at most `patience` for its end, without a runtime.
+    #[cfg(feature = "testing")]
+    pub(crate) fn kill_within(&self, patience: Duration) {
+        let Some(Started { process, .. }) = &self.started else { return };
+        process.signal("KILL");
+        let deadline = std::time::Instant::now() + patience;
+        while !process.has_ended() && std::time::Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Kills a started server as a crash would, and waits for its end: for tests.
     pub async fn kill(&self) {
         if let Some(Started { process, .. }) = &self.started {

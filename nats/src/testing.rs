@@ -1,0 +1,31 @@
+//! A NATS server for tests: one per test binary, an account of its own for each test.
+//!
+//! ```no_run
+//! # async fn test() {
+//! let account = jetsaga_nats::testing::broker().await.account();
+//! let jetstream = account.jetstream().await;
+//! // Streams of any name, seen by nobody else.
+//! # }
+//! ```
+//!
+//! The names of streams and subjects are fixed by the protocol, so what keeps tests apart is the
+//! account: accounts see nothing of each other. The server runs in a container (image `nats`, tag
+//! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
+//! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a
+//! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist.
+//!
+//! The server ends with the test process. A static is never dropped, and a killed process drops
+//! nothing at all, so it is not left to destructors: a shell reads a pipe that this process holds,
+//! and removes container or directory when the pipe ends.
+//!
+//! A test that kills or stops the server takes one of its own: [`own_server`].
+
+mod accounts;
+mod broker;
+mod container;
+mod own;
+mod reaper;
+
+pub use accounts::Account;
+pub use broker::{Broker, broker};
+pub use own::{OwnServer, own_server, own_server_with};
