@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use saga_core::Reason;
+use saga_core::{Cause, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -113,8 +113,8 @@ pub struct Undo<I, O> {
     pub undo_id: String,
     /// What the step put out; `None` when nobody knows whether it happened.
     pub output: Option<O>,
-    /// Why the saga rolls back: code and detail.
-    pub cause: Option<Reason>,
+    /// Why the saga rolls back: the step that began it, code and detail; as in the record.
+    pub cause: Option<Cause>,
 }
 
 /// What came of running a step.
