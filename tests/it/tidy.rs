@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use jetsaga_tests::tidy::arrows::Arrow;
-use jetsaga_tests::tidy::{Finding, Tree, arrows, layout, markdown, root, text};
+use jetsaga_tests::tidy::{Finding, Tree, arrows, layout, markdown, metrics, root, text};
 
 fn tree() -> Tree {
     Tree::read(&root()).expect("the repository can be read")
@@ -98,4 +98,9 @@ fn tests_wait_for_conditions() {
 #[test]
 fn modules_are_named_after_themselves() {
     none(&text::module_files(&tree()));
+}
+
+#[test]
+fn every_metric_is_explained() {
+    none(&metrics::check(&tree()));
 }

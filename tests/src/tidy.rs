@@ -8,6 +8,7 @@ pub mod arrows;
 pub mod errors;
 pub mod layout;
 pub mod markdown;
+pub mod metrics;
 pub mod text;
 
 use std::collections::BTreeSet;

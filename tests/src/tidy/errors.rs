@@ -44,6 +44,30 @@ pub fn check(tree: &Tree, codes: &BTreeSet<&str>) -> Vec<Finding> {
     findings
 }
 
+/// The codes that stand as literals in the services' code: the first name-like literal after each
+/// `Problem::…(`. They add to the lists of codes, so that none is forgotten there.
+pub fn literals(tree: &Tree) -> BTreeSet<&str> {
+    let answering = |path: &str| path.starts_with("services/") && path.contains("/src/");
+    tree.sources()
+        .filter(|source| source.is("rs") && answering(&source.path))
+        .filter(|source| !source.path.ends_with("/tests.rs"))
+        .flat_map(|source| source.text.split("Problem::").skip(1))
+        .filter_map(code_argument)
+        .collect()
+}
+
+/// The first literal of a call whose text begins with the function's name, if it is a code.
+fn code_argument(call: &str) -> Option<&str> {
+    let (function, arguments) = call.split_once('(')?;
+    let is_name = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    if !is_name(function) {
+        return None;
+    }
+    let arguments = arguments.split_once(';').map_or(arguments, |(statement, _)| statement);
+    let literal = arguments.split('"').nth(1)?;
+    (!literal.is_empty() && is_name(literal)).then_some(literal)
+}
+
 fn page(code: &str) -> String {
     format!("{FOLDER}/{code}.md")
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::check;
+use super::{check, literals};
 use crate::tidy::Tree;
 
 const GOOD: &str = "# `late`\n\nToo late.\n\n## Cause\n\nTime.\n\n## Remedy\n\nHurry.\n";
@@ -39,4 +39,20 @@ fn a_page_that_gives_no_remedy_or_is_not_listed_is_found() {
     );
     let other = GOOD.replace("# `late`", "# `soon`");
     assert_eq!(said(&[("docs/errors/late.md", &other), INDEX], &["late"]).len(), 1);
+}
+
+#[test]
+fn codes_are_found_where_they_are_answered() {
+    let tree = Tree::of(&[
+        (
+            "services/order/src/api.rs",
+            "return Err(Problem::conflict(\"too_late\", \"It is too late\"));\n\
+             let p = Problem::new(\n    StatusCode::GONE,\n    \"gone\",\n    format!(\"x\"));\n\
+             let q = Problem::not_found(CODE, \"No such order\");\n\
+             let r: Problem::Of(\"typed\");\n",
+        ),
+        ("services/order/src/api/tests.rs", "Problem::conflict(\"only_in_tests\", \"\");"),
+        ("saga/core/src/lib.rs", "Problem::conflict(\"elsewhere\", \"\");"),
+    ]);
+    assert_eq!(literals(&tree), BTreeSet::from(["gone", "too_late"]));
 }
