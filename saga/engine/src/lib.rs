@@ -1,12 +1,15 @@
 //! The saga core on NATS JetStream: log, participant, client, coordinator.
 
+pub mod audit;
 pub mod barrier;
 pub mod client;
+pub mod coordinator;
 pub mod engine;
 pub mod follow;
 pub mod log;
 pub mod step;
 pub mod topology;
+pub mod wishes;
 
 pub use barrier::{Barrier, Change, CommitError};
 pub use client::{Sagas, StartError, Started};

@@ -1,0 +1,120 @@
+//! Pausing a type: its consumers deliver nothing, its time-outs do not run. The state lies in a
+//! bucket, so that every coordinator sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::datetime::{self, DateTime};
+use async_nats::jetstream::kv::{self, UpdateErrorKind};
+use futures::TryStreamExt as _;
+
+use super::holds::Holds;
+use super::office::{Office, Track};
+use crate::topology;
+
+/// How often the bucket is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// A hold has no end of its own: the server wants one, so it is this far away.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
+/// How often a change that met another one is tried.
+const TRIES: u32 = 5;
+
+fn key(saga_type: &str) -> String {
+    format!("pause.{saga_type}")
+}
+
+/// Keeps up with the bucket until the coordinator stops.
+pub(super) async fn watch(office: Arc<Office>) {
+    loop {
+        if let Err(error) = look(&office).await {
+            tracing::warn!(error, "the bucket of holds cannot be read");
+        }
+        if !office.pause(LOOK).await {
+            return;
+        }
+    }
+}
+
+/// Reads all holds once.
+pub(super) async fn look(office: &Office) -> Result<(), String> {
+    let bucket = bucket(office).await?;
+    for saga_type in office.types() {
+        let (holds, _) = read(&bucket, &saga_type).await?;
+        office.set_holds(&saga_type, &holds);
+    }
+    Ok(())
+}
+
+async fn bucket(office: &Office) -> Result<kv::Store, String> {
+    let found = office.engine.jetstream().get_key_value(topology::CHECKPOINTS).await;
+    found.map_err(|error| error.to_string())
+}
+
+async fn read(bucket: &kv::Store, saga_type: &str) -> Result<(Holds, u64), String> {
+    let entry = bucket.entry(key(saga_type)).await.map_err(|error| error.to_string())?;
+    match entry {
+        None => Ok((Holds::default(), 0)),
+        Some(entry) if entry.operation != kv::Operation::Put => {
+            Ok((Holds::default(), entry.revision))
+        }
+        Some(entry) => {
+            let holds = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
+            Ok((holds, entry.revision))
+        }
+    }
+}
+
+/// Begins or ends a hold. Answers with the holds, and whether anything changed.
+pub(super) async fn change(
+    office: &Office,
+    saga_type: &str,
+    mut change: impl FnMut(&mut Holds) -> bool,
+) -> Result<(Holds, bool), String> {
+    let bucket = bucket(office).await?;
+    for _ in 0..TRIES {
+        let (mut holds, revision) = read(&bucket, saga_type).await?;
+        let is_changed = change(&mut holds);
+        if is_changed {
+            let json = serde_json::to_vec(&holds).map_err(|error| error.to_string())?;
+            match bucket.update(key(saga_type), json.into(), revision).await {
+                Ok(_) => {}
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => continue,
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        office.set_holds(saga_type, &holds);
+        for track in office.tracks_of(saga_type) {
+            apply(office, track, holds.since().is_some()).await?;
+        }
+        return Ok((holds, is_changed));
+    }
+    Err("others change the same hold at this moment".to_owned())
+}
+
+/// Makes the server's consumers of a stream stand still, or deliver again.
+pub(super) async fn apply(office: &Office, track: &Track, is_held: bool) -> Result<(), String> {
+    let context = office.engine.jetstream();
+    let stream =
+        context.get_stream_no_info(&track.stream).await.map_err(|error| error.to_string())?;
+    let consumers: Vec<_> =
+        stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
+    for consumer in consumers.iter().filter(|consumer| consumer.config.durable_name.is_some()) {
+        if consumer.paused == is_held {
+            continue;
+        }
+        let done = if is_held {
+            stream.pause_consumer(&consumer.name, for_ever(office)?).await
+        } else {
+            stream.resume_consumer(&consumer.name).await
+        };
+        done.map_err(|error| format!("consumer {}: {error}", consumer.name))?;
+        tracing::info!(stream = track.stream, consumer = consumer.name, is_held, "consumer");
+    }
+    Ok(())
+}
+
+fn for_ever(office: &Office) -> Result<DateTime, String> {
+    let now_ms = office.clock.now_ms().ok_or("the server's time is not known yet")?;
+    let now = datetime::from_nanos(i128::from(now_ms) * 1_000_000);
+    now.map(|now| now + FOR_EVER).map_err(|error| error.to_string())
+}
