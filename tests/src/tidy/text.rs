@@ -73,8 +73,8 @@ pub fn module_files(tree: &Tree) -> Vec<Finding> {
 /// Beside a sleep that is not a wait (a handler that is slow on purpose): the reason.
 const SLEEP_REASON: &str = "// sleep:";
 
-/// Tests wait for a condition, never for a time: a sleep stands in a function `wait_…` that looks
-/// again and again until a `deadline`, or has its reason beside it.
+/// Tests wait for a condition, never for a time: a sleep stands in a loop with a bound (a function
+/// `wait_…` that looks until a `deadline`, or `for _ in 0..n`), or has its reason beside it.
 pub fn sleeps(tree: &Tree) -> Vec<Finding> {
     rust(tree)
         .flat_map(|source| {
@@ -82,7 +82,7 @@ pub fn sleeps(tree: &Tree) -> Vec<Finding> {
             places.map(|number| format!("{}:{number}", source.path)).collect::<Vec<_>>()
         })
         .map(|place| {
-            let what = "a sleep in a test: wait for a condition (`fn wait_…` with a `deadline`)";
+            let what = "a sleep in a test: wait for a condition, in a loop with a bound";
             Finding::new(place, what)
         })
         .collect()
@@ -93,16 +93,26 @@ fn bare_sleeps(source: &Source) -> Vec<usize> {
     let mut found = Vec::new();
     let mut testing = is_test_file(&source.path);
     let (mut waiting, mut bounded) = (false, false);
+    // How far the `for _ in 0..n` around this line is indented.
+    let mut counted: Option<usize> = None;
     let mut before = "";
     for (number, line) in source.lines() {
         testing |= line.trim() == "mod tests {";
         if let Some((_, name)) = line.split_once("fn ").filter(|_| !is_comment(line)) {
             waiting = name.starts_with("wait_");
             bounded = false;
+            counted = None;
         }
         bounded |= line.contains("deadline");
+        let indent = line.len() - line.trim_start().len();
+        if counted.is_some_and(|outer| indent <= outer && !line.trim().is_empty()) {
+            counted = None;
+        }
+        if line.trim_start().starts_with("for ") && line.contains(" in 0..") {
+            counted = Some(indent);
+        }
         let reasoned = line.contains(SLEEP_REASON) || before.contains(SLEEP_REASON);
-        let allowed = reasoned || (waiting && bounded);
+        let allowed = reasoned || counted.is_some() || (waiting && bounded);
         if testing && !allowed && !is_comment(line) && calls(line, "sleep") {
             found.push(number);
         }

@@ -69,7 +69,9 @@ fn a_sleep_is_found_in_tests_where_it_is_no_wait() {
     let wait = awake("async fn wait_until() {\n    let deadline = x;\n    SLEEP(d).await;\n}\n");
     let unbounded = awake("fn wait_for() {\n    SLEEP(d);\n}\n");
     let after = format!("{wait}fn next() {{\n{bare}}}\n");
+    let counted = awake("    for _ in 0..9 {\n        SLEEP(d);\n    }\n    SLEEP(d);\n");
     let tree = Tree::of(&[
+        ("tests/it/counted.rs", &counted),
         ("tests/it/a.rs", &bare),
         ("nats/tests/b.rs", &bare),
         ("saga/core/src/x/tests.rs", &bare),
@@ -84,6 +86,7 @@ fn a_sleep_is_found_in_tests_where_it_is_no_wait() {
     assert_eq!(
         places(&sleeps(&tree)),
         [
+            "tests/it/counted.rs:4",
             "tests/it/a.rs:1",
             "nats/tests/b.rs:1",
             "saga/core/src/x/tests.rs:1",
