@@ -7,15 +7,16 @@ use super::{Finding, Tree};
 /// The page that explains them: a table whose first column is the metric's name in backticks.
 const PAGE: &str = "docs/operations/metrics.md";
 /// How the code speaks of them.
-const CALLS: [&str; 3] = ["counter!(\"", "gauge!(\"", "histogram!(\""];
+const CALLS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
+/// How the names of those end that the code hands around before it keeps them.
+const ENDINGS: [&str; 3] = ["_total", "_seconds", "_bytes"];
 
 /// Compares the metrics that the code keeps with the page.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let kept: BTreeSet<&str> = tree
         .sources()
         .filter(|source| source.is("rs") && !source.path.starts_with("tests/"))
-        .flat_map(|source| CALLS.map(|call| source.text.split(call).skip(1)).into_iter().flatten())
-        .filter_map(|rest| rest.split('"').next())
+        .flat_map(|source| named_in_calls(&source.text).chain(named_elsewhere(&source.text)))
         .collect();
     let page = tree.text(PAGE).unwrap_or_default();
     let explained: BTreeSet<&str> =
@@ -33,6 +34,23 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The literals with which the calls begin.
+fn named_in_calls(text: &str) -> impl Iterator<Item = &str> {
+    CALLS.into_iter().flat_map(move |call| {
+        text.split(call)
+            .skip(1)
+            .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+    })
+}
+
+/// Other literals that look like the name of a metric.
+fn named_elsewhere(text: &str) -> impl Iterator<Item = &str> {
+    let is_name = |literal: &str| literal.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    text.lines().flat_map(|line| line.split('"').skip(1).step_by(2)).filter(move |literal| {
+        is_name(literal) && ENDINGS.iter().any(|ending| literal.ends_with(ending))
+    })
 }
 
 #[cfg(test)]

@@ -8,11 +8,15 @@ fn said(code: &str, page: &str) -> Vec<String> {
 
 #[test]
 fn a_metric_that_nobody_explains_is_found() {
-    let code = "metrics::counter!(\"a_total\", &labels).increment(1);\ngauge!(\"b\").set(1);\n";
-    assert_eq!(said(code, "| `a_total` | … |\n| `b` | … |\n"), [""; 0]);
+    let code = "metrics::counter!(\n    \"a_total\", &labels).increment(1);\n\
+                gauge!(\"b\").set(1);\nself.count(\"c_seconds\");\n";
+    assert_eq!(said(code, "| `a_total` | … |\n| `b` | … |\n| `c_seconds` | … |\n"), [""; 0]);
     assert_eq!(
         said(code, "| `b` | … |\n"),
-        ["docs/operations/metrics.md: does not explain a_total"]
+        [
+            "docs/operations/metrics.md: does not explain a_total",
+            "docs/operations/metrics.md: does not explain c_seconds"
+        ]
     );
 }
 
