@@ -8,8 +8,9 @@ use super::{Finding, Tree};
 const PAGE: &str = "docs/operations/metrics.md";
 /// How the code speaks of them.
 const CALLS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
-/// How the names of those end that the code hands around before it keeps them.
-const ENDINGS: [&str; 3] = ["_total", "_seconds", "_bytes"];
+/// How the names of those begin and end that the code hands around before it keeps them.
+const BEGINNINGS: [&str; 3] = ["saga_", "store_", "http_"];
+const ENDINGS: [&str; 2] = ["_total", "_seconds"];
 
 /// Compares the metrics that the code keeps with the page.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -49,7 +50,9 @@ fn named_in_calls(text: &str) -> impl Iterator<Item = &str> {
 fn named_elsewhere(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |literal: &str| literal.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     text.lines().flat_map(|line| line.split('"').skip(1).step_by(2)).filter(move |literal| {
-        is_name(literal) && ENDINGS.iter().any(|ending| literal.ends_with(ending))
+        is_name(literal)
+            && BEGINNINGS.iter().any(|beginning| literal.starts_with(beginning))
+            && ENDINGS.iter().any(|ending| literal.ends_with(ending))
     })
 }
 

@@ -9,13 +9,13 @@ fn said(code: &str, page: &str) -> Vec<String> {
 #[test]
 fn a_metric_that_nobody_explains_is_found() {
     let code = "metrics::counter!(\n    \"a_total\", &labels).increment(1);\n\
-                gauge!(\"b\").set(1);\nself.count(\"c_seconds\");\n";
-    assert_eq!(said(code, "| `a_total` | … |\n| `b` | … |\n| `c_seconds` | … |\n"), [""; 0]);
+                gauge!(\"b\").set(1);\nself.count(\"saga_c_seconds\");\n";
+    assert_eq!(said(code, "| `a_total` | … |\n| `b` | … |\n| `saga_c_seconds` | … |\n"), [""; 0]);
     assert_eq!(
         said(code, "| `b` | … |\n"),
         [
             "docs/operations/metrics.md: does not explain a_total",
-            "docs/operations/metrics.md: does not explain c_seconds"
+            "docs/operations/metrics.md: does not explain saga_c_seconds"
         ]
     );
 }
