@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use jetsaga_tests::tidy::arrows::Arrow;
-use jetsaga_tests::tidy::{Finding, Tree, arrows, layout, markdown, metrics, root, text};
+use jetsaga_tests::tidy::{
+    Finding, Tree, arrows, layout, manifests, markdown, metrics, root, text,
+};
 
 fn tree() -> Tree {
     Tree::read(&root()).expect("the repository can be read")
@@ -103,4 +105,9 @@ fn modules_are_named_after_themselves() {
 #[test]
 fn every_metric_is_explained() {
     none(&metrics::check(&tree()));
+}
+
+#[test]
+fn versions_and_features_are_set_once() {
+    none(&manifests::check(&tree()));
 }

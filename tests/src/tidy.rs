@@ -7,6 +7,7 @@
 pub mod arrows;
 pub mod errors;
 pub mod layout;
+pub mod manifests;
 pub mod markdown;
 pub mod metrics;
 pub mod text;
