@@ -26,6 +26,7 @@ fn a_version_or_a_feature_in_a_member_is_found() {
 fn features_of_our_own_packages_are_ours_to_choose() {
     let manifest = "[dependencies]\nserde.workspace = true\n\
                     ours = { workspace = true, features = [\"testing\"] }\n\
+                    x = { path = \".\", features = [\"testing\"] }\n\
                     [features]\ntesting = []\n";
     assert_eq!(said(manifest), [""; 0]);
 }

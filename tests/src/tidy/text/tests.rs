@@ -23,6 +23,7 @@ fn a_subject_literal_is_found_outside_the_subject_module() {
         ("saga/core/src/subject/tests.rs", text),
         ("saga/engine/src/log.rs", text),
         ("docs/protocol.md", text),
+        ("saga/engine/tests/it.rs", concat!("told == [\"sa", "ga.started.running\"]\n")),
     ]);
     assert_eq!(places(&subjects(&tree)), ["saga/engine/src/log.rs:2"]);
 }
@@ -64,7 +65,7 @@ fn a_sleep_is_found_in_tests_where_it_is_no_wait() {
     // Spelled apart, or these lines would be found themselves.
     let awake = |text: &str| text.replace("SLEEP", "sleep");
     let bare = awake("    tokio::time::SLEEP(d).await;\n");
-    let reasoned = awake("    // sleep: a handler that is slow on purpose\n    SLEEP(d).await;\n");
+    let reasoned = awake("    // A handler that is slow on purpose.\n    SLEEP(d).await;\n");
     let inline = awake("fn f() {\n    SLEEP(d);\n}\nmod tests {\n    thread::SLEEP(d);\n}\n");
     let wait = awake("async fn wait_until() {\n    let deadline = x;\n    SLEEP(d).await;\n}\n");
     let unbounded = awake("fn wait_for() {\n    SLEEP(d);\n}\n");
