@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
+use jetsaga_contracts::order_saga::refusal;
 use jetsaga_tests::tidy::arrows::Arrow;
 use jetsaga_tests::tidy::{
-    Finding, Tree, arrows, layout, manifests, markdown, metrics, root, text,
+    Finding, Tree, arrows, errors, layout, manifests, markdown, metrics, root, text,
 };
 
 fn tree() -> Tree {
@@ -100,6 +101,15 @@ fn tests_wait_for_conditions() {
 #[test]
 fn modules_are_named_after_themselves() {
     none(&text::module_files(&tree()));
+}
+
+#[test]
+fn every_error_code_has_a_page() {
+    let tree = tree();
+    let mut codes = errors::answered(&tree);
+    assert!(codes.contains("not_found"), "the services' codes were found: {codes:?}");
+    codes.extend(refusal::ALL);
+    none(&errors::check(&tree, &codes));
 }
 
 #[test]

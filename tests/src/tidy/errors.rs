@@ -44,16 +44,26 @@ pub fn check(tree: &Tree, codes: &BTreeSet<&str>) -> Vec<Finding> {
     findings
 }
 
-/// The codes that stand as literals in the services' code: the first name-like literal after each
-/// `Problem::…(`. They add to the lists of codes, so that none is forgotten there.
-pub fn literals(tree: &Tree) -> BTreeSet<&str> {
+/// The codes that the services' code answers with: those in its lists (`CODES: &[&str] = &[…]`),
+/// and the first name-like literal after each `Problem::…(`, so that none is forgotten there.
+pub fn answered(tree: &Tree) -> BTreeSet<&str> {
     let answering = |path: &str| path.starts_with("services/") && path.contains("/src/");
     tree.sources()
         .filter(|source| source.is("rs") && answering(&source.path))
         .filter(|source| !source.path.ends_with("/tests.rs"))
-        .flat_map(|source| source.text.split("Problem::").skip(1))
-        .filter_map(code_argument)
+        .flat_map(|source| {
+            let calls = source.text.split("Problem::").skip(1).filter_map(code_argument);
+            calls.chain(listed(&source.text))
+        })
         .collect()
+}
+
+/// The literals of every list of codes.
+fn listed(text: &str) -> impl Iterator<Item = &str> {
+    text.split("CODES: &[&str] = &[").skip(1).flat_map(|rest| {
+        let list = rest.split_once("];").map_or(rest, |(list, _)| list);
+        list.split('"').skip(1).step_by(2)
+    })
 }
 
 /// The first literal of a call whose text begins with the function's name, if it is a code.

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use super::{check, literals};
+use super::{answered, check};
 use crate::tidy::Tree;
 
 const GOOD: &str = "# `late`\n\nToo late.\n\n## Cause\n\nTime.\n\n## Remedy\n\nHurry.\n";
@@ -49,10 +49,11 @@ fn codes_are_found_where_they_are_answered() {
             "return Err(Problem::conflict(\"too_late\", \"It is too late\"));\n\
              let p = Problem::new(\n    StatusCode::GONE,\n    \"gone\",\n    format!(\"x\"));\n\
              let q = Problem::not_found(CODE, \"No such order\");\n\
-             let r: Problem::Of(\"typed\");\n",
+             let r: Problem::Of(\"typed\");\n\
+             pub const CODES: &[&str] = &[\n    \"listed\",\n    \"too\",\n];\n\"no\"",
         ),
         ("services/order/src/api/tests.rs", "Problem::conflict(\"only_in_tests\", \"\");"),
         ("saga/core/src/lib.rs", "Problem::conflict(\"elsewhere\", \"\");"),
     ]);
-    assert_eq!(literals(&tree), BTreeSet::from(["gone", "too_late"]));
+    assert_eq!(answered(&tree), BTreeSet::from(["gone", "listed", "too", "too_late"]));
 }
