@@ -18,6 +18,8 @@ pub const AMOUNT_TOO_SMALL: &str = "amount_too_small";
 pub const CARD_DECLINED: &str = "card_declined";
 /// The provider does not know the token, or refuses the request as such.
 pub const PAYMENT_INVALID: &str = "payment_invalid";
+/// Of an undo: the provider refuses to give the charge back; a person is needed.
+pub const REFUND_REFUSED: &str = "refund_refused";
 /// Less is available than was ordered of at least one line.
 pub const OUT_OF_STOCK: &str = "out_of_stock";
 /// The barrier holds this saga id for another request.
@@ -33,6 +35,7 @@ pub const ALL: &[&str] = &[
     AMOUNT_TOO_SMALL,
     CARD_DECLINED,
     PAYMENT_INVALID,
+    REFUND_REFUSED,
     OUT_OF_STOCK,
     ID_REUSED,
 ];

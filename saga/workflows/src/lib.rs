@@ -12,7 +12,9 @@
 //! A definition is data: the server's consumers, the services' turns, the coordinator's timers and
 //! the page under `docs/sagas/` all follow from it.
 
-use saga_core::Definition;
+use std::sync::Arc;
+
+use saga_core::{Definition, Invalid, Plan};
 
 pub mod order;
 pub mod page;
@@ -22,4 +24,12 @@ pub use order::{hurried, order};
 /// Every saga of the shop.
 pub fn all() -> Vec<Definition> {
     vec![order()]
+}
+
+/// Every saga of the shop, checked: what a program hands to its host.
+///
+/// # Errors
+/// [`Invalid`] when a definition is wrong, which a test of this crate rules out.
+pub fn plans() -> Result<Vec<Arc<Plan>>, Invalid> {
+    all().into_iter().map(|definition| Plan::new(definition).map(Arc::new)).collect()
 }

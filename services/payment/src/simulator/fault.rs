@@ -14,6 +14,7 @@ pub enum Fault {
     /// The charge is made, but its answer never arrives.
     TimeoutButCharged,
     /// The charge is made, but its answer is a 500.
+    #[serde(rename = "charged_then_500")]
     ChargedThen500,
     /// The charge arrives long after its caller has given up.
     LateArrival,

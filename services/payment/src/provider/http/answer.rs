@@ -38,13 +38,17 @@ impl Answer {
 /// What an answer that is not a success means.
 ///
 /// Nothing happened: 408, 425, 429 and 503 (by RFC 9110 the server did not handle the request), a
-/// key that is in use at this moment. Final: every other 4xx. May have happened: everything else.
+/// key that is in use at this moment, and 401 and 403, which are a fault of our settings and not of
+/// the order. Final: every other 4xx. May have happened: everything else.
 pub(super) fn classify(answer: &Answer) -> ProviderError {
     let error = serde_json::from_slice::<ErrorBody>(&answer.body).ok().map(|body| body.error);
     let status = answer.status;
     let code = error.as_ref().map_or(String::new(), |error| short(&error.code));
-    let later = matches!(status.as_u16(), 408 | 425 | 429 | 503) || code == "idempotency_key_in_use";
-    if later {
+    if matches!(status.as_u16(), 401 | 403) {
+        tracing::error!(%status, code, "the payment provider does not accept our key");
+    }
+    let is_later = matches!(status.as_u16(), 401 | 403 | 408 | 425 | 429 | 503);
+    if is_later || code == "idempotency_key_in_use" {
         let message = format!("the provider answered {status}");
         return ProviderError::Transient { message, after: answer.after };
     }
