@@ -11,6 +11,9 @@ const INDEX: &str = "docs/errors/README.md";
 /// What every page says.
 const HEADINGS: [&str; 2] = ["## Cause", "## Remedy"];
 
+/// How the code makes a problem.
+const CALL: &str = "Problem::";
+
 /// Compares the codes that the code can answer with the pages.
 pub fn check(tree: &Tree, codes: &BTreeSet<&str>) -> Vec<Finding> {
     let pages: BTreeSet<&str> = tree
@@ -45,14 +48,18 @@ pub fn check(tree: &Tree, codes: &BTreeSet<&str>) -> Vec<Finding> {
 }
 
 /// The codes that the services' code answers with: those in its lists (`CODES: &[&str] = &[…]`),
-/// and the first name-like literal after each `Problem::…(`, so that none is forgotten there.
+/// and the first name-like literal after each `Problem::…(` outside of comments, so that none is forgotten there.
 pub fn answered(tree: &Tree) -> BTreeSet<&str> {
     let answering = |path: &str| path.starts_with("services/") && path.contains("/src/");
     tree.sources()
         .filter(|source| source.is("rs") && answering(&source.path))
         .filter(|source| !source.path.ends_with("/tests.rs"))
         .flat_map(|source| {
-            let calls = source.text.split("Problem::").skip(1).filter_map(code_argument);
+            let calls = source.text.match_indices(CALL).filter_map(|(at, _)| {
+                let line = source.text[..at].rsplit('\n').next().unwrap_or_default();
+                let in_comment = line.trim_start().starts_with("//");
+                (!in_comment).then(|| code_argument(&source.text[at + CALL.len()..])).flatten()
+            });
             calls.chain(listed(&source.text))
         })
         .collect()

@@ -49,6 +49,7 @@ fn codes_are_found_where_they_are_answered() {
             "return Err(Problem::conflict(\"too_late\", \"It is too late\"));\n\
              let p = Problem::new(\n    StatusCode::GONE,\n    \"gone\",\n    format!(\"x\"));\n\
              let q = Problem::not_found(CODE, \"No such order\");\n\
+             //!     Problem::not_found(\"in_a_comment\", \"\")\n\
              let r: Problem::Of(\"typed\");\n\
              pub const CODES: &[&str] = &[\n    \"listed\",\n    \"too\",\n];\n\"no\"",
         ),
