@@ -6,7 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use jetsaga_contracts::order_saga::refusal;
 use jetsaga_tests::tidy::arrows::Arrow;
 use jetsaga_tests::tidy::{
-    Finding, Tree, arrows, errors, layout, manifests, markdown, metrics, root, text,
+    Finding, Tree, arrows, errors, layout, manifests, markdown, metrics, root, settings, text,
 };
 
 fn tree() -> Tree {
@@ -120,4 +120,9 @@ fn every_metric_is_explained() {
 #[test]
 fn versions_and_features_are_set_once() {
     none(&manifests::check(&tree()));
+}
+
+#[test]
+fn every_setting_is_explained() {
+    none(&settings::check(&tree()));
 }

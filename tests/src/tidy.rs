@@ -10,6 +10,7 @@ pub mod layout;
 pub mod manifests;
 pub mod markdown;
 pub mod metrics;
+pub mod settings;
 pub mod text;
 
 use std::collections::BTreeSet;
