@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_nats::datetime::{self, DateTime};
 use async_nats::jetstream::kv::{self, UpdateErrorKind};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::holds::Holds;
 use super::office::{Office, Track};
@@ -23,16 +23,42 @@ fn key(saga_type: &str) -> String {
     format!("pause.{saga_type}")
 }
 
-/// Keeps up with the bucket until the coordinator stops.
+/// Keeps up with the bucket until the coordinator stops: at once when the server tells of a change,
+/// and now and then in any case.
 pub(super) async fn watch(office: Arc<Office>) {
+    let mut changes = None;
     loop {
         if let Err(error) = look(&office).await {
             tracing::warn!(error, "the bucket of holds cannot be read");
         }
-        if !office.pause(LOOK).await {
-            return;
+        if changes.is_none() {
+            changes = watching(&office).await.ok();
+        }
+        let change = async {
+            match &mut changes {
+                Some(changes) => changes.next().await.is_some_and(|change| change.is_ok()),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = office.stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK) => {}
+            is_well = change => {
+                if !is_well {
+                    // It is asked for again; the looks in between go on.
+                    changes = None;
+                    if !office.pause(LOOK).await {
+                        return;
+                    }
+                }
+            }
         }
     }
+}
+
+async fn watching(office: &Office) -> Result<kv::Watch, String> {
+    let changes = bucket(office).await?.watch(key(">")).await;
+    changes.map_err(|error| error.to_string())
 }
 
 /// Reads all holds once.

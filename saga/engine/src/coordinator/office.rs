@@ -161,7 +161,11 @@ impl Office {
         let about = format!("{}.{}", record.saga_type, record.definition.version);
         let found = self.engine.plan_of(record).await;
         let why = match found {
-            Ok(plan) if plan.serves(record) => return Some(plan),
+            Ok(plan) if plan.serves(record) => {
+                let kind = AlarmKind::UnknownDefinition;
+                self.alarms.clear(kind, &record.saga_type, &about);
+                return Some(plan);
+            }
             Ok(_) => "registered with another content than the saga was started with".to_owned(),
             Err(error @ DefinitionError::Unavailable { .. }) => {
                 // Not a fault of the saga: it is looked up again later.

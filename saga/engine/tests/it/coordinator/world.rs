@@ -1,0 +1,199 @@
+//! A stream with its topology, an engine, and participants played by hand.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::{self, kv, stream};
+use jetsaga_nats::testing::broker;
+use saga_core::{Author, Change, Definition, Event, Plan, Step};
+use saga_engine::coordinator::{Coordinator, CoordinatorHandle, Options, Retention};
+use saga_engine::log::advance::{Advanced, advance};
+use saga_engine::topology::{Holds, Topology};
+use saga_engine::wishes::{Found, Get, WishClient};
+use saga_engine::{Engine, Stored};
+use serde_json::{Value, json};
+
+/// What a test plays in.
+pub(super) struct World {
+    pub(super) client: async_nats::Client,
+    pub(super) engine: Engine,
+    pub(super) plan: Arc<Plan>,
+    pub(super) wishes: WishClient,
+}
+
+/// Two steps that can be undone, one that cannot fail, all with short time-outs.
+pub(super) fn trip() -> Definition {
+    Definition::new("trip", 1)
+        .deadline_ms(60_000)
+        .step(Step::compensable("flight", "air").timeout_ms(400))
+        .step(Step::compensable("hotel", "inn").timeout_ms(30_000))
+        .step(Step::retriable("mail", "post").timeout_ms(300))
+}
+
+impl World {
+    /// In an account of its own.
+    pub(super) async fn new(definition: Definition) -> Self {
+        Self::on(broker().await.account().client().await, definition).await
+    }
+
+    /// On a server.
+    pub(super) async fn on(client: async_nats::Client, definition: Definition) -> Self {
+        let plan = Arc::new(Plan::new(definition).unwrap());
+        apply(&jetstream::new(client.clone()), &Topology::of(&[&plan], &[], 1)).await;
+        let engine = Engine::new(client.clone());
+        engine.know(Arc::clone(&plan));
+        let wishes = WishClient::new(client.clone());
+        Self { client, engine, plan, wishes }
+    }
+
+    /// A coordinator that has caught up.
+    pub(super) async fn coordinator(&self) -> CoordinatorHandle {
+        self.coordinator_with(quick()).await
+    }
+
+    /// A coordinator that looks at the consumers often.
+    pub(super) async fn watching(&self) -> CoordinatorHandle {
+        let options = Options { watch_every: Duration::from_millis(200), ..quick() };
+        self.coordinator_with(options).await
+    }
+
+    pub(super) async fn coordinator_with(&self, options: Options) -> CoordinatorHandle {
+        let engine = Engine::new(self.client.clone());
+        let coordinator = Coordinator::new(engine).saga(Arc::clone(&self.plan)).options(options);
+        let handle = coordinator.start().await.unwrap();
+        until("the coordinator has caught up", async || {
+            let health = handle.health();
+            (health.is_caught_up, health)
+        })
+        .await;
+        handle
+    }
+
+    pub(super) async fn start(&self, id: &str) -> Stored {
+        self.start_with(id, json!({})).await
+    }
+
+    pub(super) async fn start_with(&self, id: &str, input: Value) -> Stored {
+        let sagas = saga_engine::Sagas::new(self.engine.clone(), Arc::clone(&self.plan));
+        sagas.start(id, input, saga_engine::Trace::default()).await.unwrap().stored
+    }
+
+    /// A service, or whoever else, moves a saga on.
+    pub(super) async fn act(&self, id: &str, by: Author, change: Change) -> Stored {
+        let log = self.engine.log().as_ref();
+        let tail = log.last(&self.plan, id, 0).await.unwrap().unwrap();
+        let event = Event::new(by, change);
+        match advance(log, &self.plan, &tail, event).await.unwrap() {
+            Advanced::Appended(tail) => tail.stored,
+            other => panic!("nobody else moves {id} here: {other:?}"),
+        }
+    }
+
+    pub(super) async fn done(&self, id: &str, step: &str) -> Stored {
+        let service = self.plan.step(step).unwrap().service.clone();
+        self.act(id, Author::service(&service), Change::done(step, json!({}))).await
+    }
+
+    pub(super) async fn undone(&self, id: &str, step: &str) -> Stored {
+        let service = self.plan.step(step).unwrap().service.clone();
+        self.act(id, Author::service(&service), Change::undone(step)).await
+    }
+
+    pub(super) async fn get(&self, id: &str) -> Found {
+        let wish = Get { saga_type: self.plan.name().to_owned(), id: id.to_owned() };
+        self.wishes.ask(&wish).await.unwrap()
+    }
+
+    pub(super) async fn history(&self, id: &str) -> Vec<Stored> {
+        self.engine.log().history(&self.plan, id).await.unwrap()
+    }
+
+    /// `<step>.<event>.<status>` of every event.
+    pub(super) async fn told(&self, id: &str) -> Vec<String> {
+        let words = |stored: &Stored| {
+            let record = &stored.record;
+            format!("{}.{}.{}", record.event.step, record.event.kind, record.status)
+        };
+        self.history(id).await.iter().map(words).collect()
+    }
+
+    /// Waits until this event is told of the saga, and answers with its history up to that event.
+    pub(super) async fn until_told(&self, id: &str, wanted: &str) -> Vec<Stored> {
+        until(&format!("{wanted} of {id}"), async || {
+            let told = self.told(id).await;
+            (told.iter().any(|event| event == wanted), told)
+        })
+        .await;
+        let position = self.told(id).await.iter().position(|event| event == wanted).unwrap();
+        self.history(id).await.into_iter().take(position + 1).collect()
+    }
+
+    pub(super) async fn stream(&self) -> stream::Stream {
+        self.engine.jetstream().get_stream("SAGA_TRIP").await.unwrap()
+    }
+}
+
+/// Quick, and nothing leaves the stream.
+pub(super) fn quick() -> Options {
+    Options {
+        appends_in_flight: 8,
+        checkpoint_every: Duration::from_millis(100),
+        clock_every: Duration::from_millis(500),
+        // Nobody plays consumers in most tests: they would be reported as standing still.
+        watch_every: Duration::from_hours(1),
+        retention: Retention { enabled: false, ..Retention::default() },
+    }
+}
+
+/// Waits for a condition, and says what was seen last when it does not come true.
+pub(super) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (is_true, seen) = look().await;
+        if is_true {
+            return seen;
+        }
+        assert!(Instant::now() < end, "{what}: not within 20 s; last seen: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Milliseconds between two events.
+pub(super) fn between(earlier: &Stored, later: &Stored) -> i64 {
+    later.at_ms - earlier.at_ms
+}
+
+/// Makes what a topology asks for, as an operator would by hand.
+pub(super) async fn apply(context: &jetstream::Context, topology: &Topology) {
+    for wanted in &topology.streams {
+        let config = stream::Config {
+            name: wanted.name.clone(),
+            subjects: wanted.subjects.clone(),
+            discard: stream::DiscardPolicy::New,
+            deny_delete: wanted.holds == Holds::Sagas,
+            allow_direct: true,
+            ..stream::Config::default()
+        };
+        context.create_stream(config).await.unwrap();
+    }
+    for wanted in &topology.consumers {
+        let stream = context.get_stream(&wanted.stream).await.unwrap();
+        let config = pull::Config {
+            durable_name: Some(wanted.name.clone()),
+            filter_subjects: wanted.filters.clone(),
+            ack_policy: AckPolicy::Explicit,
+            max_ack_pending: wanted.max_ack_pending.into(),
+            metadata: HashMap::new(),
+            ..pull::Config::default()
+        };
+        stream.create_consumer(config).await.unwrap();
+    }
+    for wanted in &topology.buckets {
+        let config =
+            kv::Config { bucket: wanted.name.clone(), history: 1, ..kv::Config::default() };
+        context.create_key_value(config).await.unwrap();
+    }
+}

@@ -1,0 +1,3 @@
+//! Integration tests of the engine on a real server: one binary, an account per test.
+
+mod coordinator;
