@@ -34,6 +34,14 @@ pub async fn connect(url: &str, options: ConnectOptions) -> Result<Client, Conne
     Ok(options.connect(servers).await?)
 }
 
+/// Connects to `url` under a name that operators see in the server's list of connections.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_as(url: &str, name: &str) -> Result<Client, ConnectError> {
+    connect(url, ConnectOptions::new().name(name)).await
+}
+
 /// The servers of a list with commas.
 pub(crate) fn servers(url: &str) -> io::Result<Vec<ServerAddr>> {
     url.split(',').map(|server| server.trim().parse()).collect()
@@ -61,15 +69,12 @@ fn decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
         let code = (first == b'%').then(|| after.get(..2)).flatten();
-        match code.and_then(|code| HEXUPPER_PERMISSIVE.decode(code).ok()) {
-            Some(decoded) => {
-                bytes.extend(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
+        if let Some(decoded) = code.and_then(|code| HEXUPPER_PERMISSIVE.decode(code).ok()) {
+            bytes.extend(decoded);
+            rest = &after[2..];
+        } else {
+            bytes.push(first);
+            rest = after;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()

@@ -4,5 +4,6 @@ mod connection;
 pub mod launcher;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod topology;
 
-pub use connection::{ConnectError, connect};
+pub use connection::{ConnectError, connect, connect_as};

@@ -86,6 +86,16 @@ impl Engine {
         &self.inner.log
     }
 
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    /// What the client says when it does not.
+    pub async fn check(&self) -> Result<(), async_nats::Error> {
+        self.inner.client.flush().await?;
+        self.inner.context.query_account().await?;
+        Ok(())
+    }
+
     /// Makes a definition known to this process without registering it.
     pub fn know(&self, plan: Arc<Plan>) {
         let key = (plan.name().to_owned(), plan.version());
