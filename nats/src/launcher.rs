@@ -22,7 +22,7 @@
 //! ```
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,14 @@ impl Launcher {
             Some(url) => self.existing(url).await,
             None => self.own().await,
         }
+    }
+
+    /// The program that [`Launcher::start`] would start, fetched if need be, and its version.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`] with everything that was tried.
+    pub async fn program(&self) -> Result<(PathBuf, Version), Error> {
+        self.find().await.map(|program| (program.path, program.version))
     }
 
     /// The server that is running at `url`, if it will do.

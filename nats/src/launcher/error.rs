@@ -52,6 +52,14 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
+    /// The configuration file cannot be read.
+    #[error("the configuration file {path} cannot be read: {source}", path = .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// Another server is running on the same store.
     #[error("another server is running on the store {path}: stop it first, or choose another data directory", path = .path.display())]
     StoreInUse {

@@ -22,8 +22,8 @@ pub struct Options {
 
 /// How a started server is configured.
 ///
-/// Whatever is configured, it listens to clients on 127.0.0.1 alone and keeps its streams in
-/// [`Options::store_dir`].
+/// Whatever is configured, it listens to clients on 127.0.0.1 alone. It keeps its streams in
+/// [`Options::store_dir`], unless the configuration names a `store_dir` of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Config {
     /// The launcher writes the configuration.

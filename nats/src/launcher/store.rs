@@ -13,6 +13,9 @@ use super::{Announce, Error};
 /// How long a server that is still shutting down on this store is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(12);
 
+/// How a configuration names its store.
+const STORE_SETTING: &str = "store_dir";
+
 /// The directory of a server that the launcher starts.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -82,7 +85,7 @@ impl Store {
         }
         fs::create_dir_all(&ports)
             .map_err(|source| Error::Store { path: ports.clone(), source })?;
-        let config = self.config(config)?;
+        let (config, has_store) = self.config(config)?;
         // The server's word for "any free port" is -1.
         let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
         let mut arguments: Vec<_> = ["--jetstream", "--logtime=false", "--addr", "127.0.0.1"]
@@ -90,24 +93,28 @@ impl Store {
             .into_iter()
             .chain(["--port".to_owned(), port])
             .collect();
-        for (option, path) in
-            [("--store_dir", &self.path), ("--ports_file_dir", &ports), ("--config", &config)]
-        {
+        let mut add = |option: &str, path: &Path| {
             arguments.push(option.to_owned());
             arguments.push(path.to_string_lossy().into_owned());
+        };
+        add("--ports_file_dir", &ports);
+        add("--config", &config);
+        if !has_store {
+            add("--store_dir", &self.path);
         }
         Ok(arguments)
     }
 
-    fn config(&self, config: &Config) -> Result<PathBuf, Error> {
+    /// The configuration file, and whether it names a store: the server accepts only one.
+    fn config(&self, config: &Config) -> Result<(PathBuf, bool), Error> {
         let (is_sync_always, extra) = match config {
-            Config::File(path) => return Ok(path.clone()),
+            Config::File(path) => return read_config(path),
             Config::Embedded { is_sync_always, extra } => (*is_sync_always, extra),
         };
         let path = self.path.join("nats-server.conf");
         let text = format!("{}{extra}\n", head(is_sync_always));
         match fs::write(&path, text) {
-            Ok(()) => Ok(path),
+            Ok(()) => Ok((path, extra.contains(STORE_SETTING))),
             Err(source) => Err(Error::Store { path, source }),
         }
     }
@@ -120,6 +127,13 @@ impl Store {
 
     fn ports(&self) -> PathBuf {
         self.path.join("ports")
+    }
+}
+
+fn read_config(path: &Path) -> Result<(PathBuf, bool), Error> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok((path.to_owned(), text.contains(STORE_SETTING))),
+        Err(source) => Err(Error::Config { path: path.to_owned(), source }),
     }
 }
 

@@ -1,6 +1,5 @@
 //! The one server of a test binary.
 
-use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -63,7 +62,8 @@ impl Broker {
 /// When no server can be started, or one in a container is insisted on and there is none.
 pub async fn broker() -> &'static Broker {
     static BROKER: OnceCell<Result<Broker, String>> = OnceCell::const_new();
-    let wish = Wish::of(std::env::var_os(WISH), std::env::var_os("CI"));
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let wish = Wish::of(&variable(WISH), &variable("CI"));
     match BROKER.get_or_init(|| Box::pin(start(wish))).await {
         Ok(broker) => broker,
         #[expect(clippy::panic, reason = "a test without its server can only fail")]
@@ -80,11 +80,11 @@ enum Wish {
 }
 
 impl Wish {
-    fn of(wish: Option<OsString>, ci: Option<OsString>) -> Self {
-        match wish.as_ref().and_then(|wish| wish.to_str()) {
-            Some("container") => Self::Container,
-            Some("process") => Self::Process,
-            _ if ci.is_some_and(|ci| ci == "true" || ci == "1") => Self::Container,
+    /// Of the two environment variables, empty where they are not set.
+    fn of(wish: &str, ci: &str) -> Self {
+        match (wish, ci) {
+            ("process", _) => Self::Process,
+            ("container", _) | (_, "true" | "1") => Self::Container,
             _ => Self::ContainerIfPossible,
         }
     }
@@ -141,13 +141,10 @@ mod tests {
 
     #[test]
     fn under_ci_a_container_is_insisted_on_unless_a_process_is_asked_for() {
-        let of = |wish: Option<&str>, ci: Option<&str>| {
-            Wish::of(wish.map(Into::into), ci.map(Into::into))
-        };
-        assert_eq!(of(None, None), Wish::ContainerIfPossible);
-        assert_eq!(of(None, Some("false")), Wish::ContainerIfPossible);
-        assert_eq!(of(None, Some("true")), Wish::Container);
-        assert_eq!(of(Some("process"), Some("true")), Wish::Process);
-        assert_eq!(of(Some("container"), None), Wish::Container);
+        assert_eq!(Wish::of("", ""), Wish::ContainerIfPossible);
+        assert_eq!(Wish::of("", "false"), Wish::ContainerIfPossible);
+        assert_eq!(Wish::of("", "true"), Wish::Container);
+        assert_eq!(Wish::of("process", "true"), Wish::Process);
+        assert_eq!(Wish::of("container", ""), Wish::Container);
     }
 }

@@ -21,7 +21,7 @@ const PORT: u16 = 4222;
 /// A running container; its reaper removes it when the process ends.
 #[derive(Debug)]
 pub(super) struct Container {
-    _container: ContainerAsync<Nats>,
+    _running: ContainerAsync<Nats>,
     _reaper: Reaper,
     pub(super) address: String,
 }
@@ -55,7 +55,7 @@ pub(super) async fn start(accounts: &Accounts) -> Result<Container, Error> {
     let container = image.start().await?;
     let port = container.get_host_port_ipv4(PORT).await?;
     let address = format!("{}:{port}", container.get_host().await?);
-    Ok(Container { _container: container, _reaper: reaper, address })
+    Ok(Container { _running: container, _reaper: reaper, address })
 }
 
 async fn engine() -> Result<(), String> {

@@ -96,6 +96,15 @@ pub fn stream(name: &str, shard: Option<u32>) -> String {
     }
 }
 
+/// How the server feeds a view bucket from the stream with the subject `all` (see [`all`]): its
+/// events, and the key `<type>.<id>` of each in `bucket`. `None` for other subjects.
+pub fn view(all: &str, bucket: &str) -> Option<(String, String)> {
+    let token = all.strip_prefix(SAGA)?.strip_prefix('.')?.strip_suffix(".>")?;
+    let name = type_of_token(token);
+    let key = format!("$KV.{bucket}.{name}.{{{{wildcard(1)}}}}");
+    Some((format!("{SAGA}.{token}.*.*.*.*.*"), key))
+}
+
 fn event_filter(type_token: &str, step: &str, event: &str, status: &str) -> String {
     format!("{SAGA}.{type_token}.*.*.{step}.{event}.{status}")
 }
