@@ -54,6 +54,11 @@ fn every_service_has_the_same_rooms() {
 }
 
 #[test]
+fn every_readme_of_a_service_has_the_same_headings() {
+    none(&layout::readmes(&tree()));
+}
+
+#[test]
 fn programs_hand_over_to_their_library() {
     none(&layout::tiny_mains(&tree()));
 }

@@ -111,6 +111,32 @@ fn missing(tree: &Tree, room: &str, files: &[&str]) -> Vec<Finding> {
         .collect()
 }
 
+/// The headings of a service's README, in this order; the first one only where it takes part.
+const HEADINGS: [&str; 4] = ["## Steps", "## Routes", "## Settings", "## Run it alone"];
+
+/// Every service's README answers the same questions in the same order.
+pub fn readmes(tree: &Tree) -> Vec<Finding> {
+    let services = SERVICES.into_iter().chain([("gateway", false)]);
+    services
+        .filter_map(|(service, takes_part)| {
+            let path = format!("services/{service}/README.md");
+            let text = tree.text(&path)?;
+            let title = format!("# {service}");
+            let wanted: Vec<&str> =
+                HEADINGS.into_iter().filter(|h| takes_part || *h != "## Steps").collect();
+            let found: Vec<&str> = text.lines().filter(|line| wanted.contains(line)).collect();
+            if text.lines().next() != Some(&title) {
+                return Some(Finding::new(
+                    path,
+                    format!("begins with another line than {title:?}"),
+                ));
+            }
+            let what = format!("has {found:?} where every service has {wanted:?}");
+            (found != wanted).then(|| Finding::new(path, what))
+        })
+        .collect()
+}
+
 /// A `main.rs` only hands over to the library: at most this many lines of code.
 pub const MAIN_LINES_MAX: usize = 30;
 

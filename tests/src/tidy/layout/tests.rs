@@ -1,4 +1,6 @@
-use super::{MAIN_LINES_MAX, OTHERS, SERVICE, SERVICES, root, services, suites, tiny_mains};
+use super::{
+    MAIN_LINES_MAX, OTHERS, SERVICE, SERVICES, readmes, root, services, suites, tiny_mains,
+};
 use crate::tidy::{Finding, Tree};
 
 fn places(findings: &[Finding]) -> Vec<&str> {
@@ -69,4 +71,14 @@ fn a_suite_that_nobody_names_is_found() {
         ("tests/it/lost.rs", ""),
     ]);
     assert_eq!(places(&suites(&tree)), ["tests/it/lost.rs"]);
+}
+
+#[test]
+fn a_readme_of_another_shape_is_found() {
+    let right = "# order\n\n## Steps\n## Routes\n## More\n## Settings\n## Run it alone\n";
+    let said = |text: &str| readmes(&Tree::of(&[("services/order/README.md", text)])).len();
+    assert_eq!(said(right), 0);
+    assert_eq!(said(&right.replace("# order", "# The order service")), 1);
+    assert_eq!(said(&right.replace("## Steps\n## Routes", "## Routes\n## Steps")), 1);
+    assert_eq!(said(&right.replace("## Run it alone\n", "")), 1);
 }
