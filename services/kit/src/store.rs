@@ -40,6 +40,7 @@ impl Store {
     /// once, in order, and must never change afterwards.
     pub async fn open(config: &StoreConfig, schema: &str) -> Result<Self, Error> {
         let store = Self { connection: open::open(config).await? };
+        schema::prepare(&store).await?;
         schema::migrate(&store, barrier::SCHEMA, "kit").await?;
         schema::migrate(&store, schema, "service").await?;
         Ok(store)

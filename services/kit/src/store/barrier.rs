@@ -17,7 +17,6 @@ DEFINE FIELD saga_id ON barrier TYPE string;
 DEFINE FIELD step ON barrier TYPE string;
 DEFINE FIELD state ON barrier TYPE string;
 DEFINE FIELD row ON barrier TYPE string;
-DEFINE TABLE _migration SCHEMALESS;
 ";
 
 /// The business change of one step: statements that are run in the barrier's transaction.

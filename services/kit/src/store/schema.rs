@@ -8,6 +8,12 @@ use super::{Error, Store};
 /// What begins a migration's name.
 const MARK: &str = "-- migration:";
 
+/// Makes the table of what was applied.
+pub(super) async fn prepare(store: &Store) -> Result<(), Error> {
+    let text = "DEFINE TABLE IF NOT EXISTS _migration SCHEMALESS";
+    store.query(text, Value::Null).await.map(drop)
+}
+
 /// Applies what is not applied yet.
 pub(super) async fn migrate(store: &Store, schema: &str, owner: &str) -> Result<(), Error> {
     for (name, text) in migrations(schema) {

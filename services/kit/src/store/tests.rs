@@ -117,7 +117,7 @@ async fn errors_are_told_apart() {
     assert!(matches!(unique, Err(Error::Duplicate(_))), "{unique:?}");
     let thrown = store.query("BEGIN; CREATE t:c; THROW 'no stock'; COMMIT;", json!({})).await;
     assert!(matches!(&thrown, Err(Error::Thrown(text)) if text.contains("no stock")), "{thrown:?}");
-    let wrong = store.query("SELEKT", json!({})).await;
+    let wrong = store.query("SELECT FROM WHERE", json!({})).await;
     assert!(matches!(wrong, Err(Error::Wrong(_))), "{wrong:?}");
     let number = store.query("RETURN $n", json!({ "n": u64::MAX })).await;
     assert!(matches!(number, Err(Error::Number(_))), "{number:?}");

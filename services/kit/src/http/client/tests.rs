@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use poem::listener::{Acceptor as _, Listener as _, TcpListener};
-use poem::{Endpoint as _, Route, Server, endpoint::make_sync};
+use poem::{EndpointExt as _, Route, Server, endpoint::make_sync};
 use serde_json::json;
 
 use super::*;

@@ -63,8 +63,8 @@ async fn every_error_is_a_problem() {
     problem(client.post("/echo").body("{}").send().await, 415, "unsupported_media_type").await;
     let large = client.post("/echo").body_json(&json!({ "x": "y".repeat(100) })).send().await;
     problem(large, 413, "payload_too_large").await;
-    let broken = problem(client.get("/broken").send().await, 500, "internal").await;
-    assert!(!broken.to_string().contains("secret"), "{broken}");
+    let hidden = problem(client.get("/broken").send().await, 500, "internal").await;
+    assert!(!hidden.to_string().contains("secret"), "{hidden}");
     problem(client.get("/never").send().await, 504, "timeout").await;
 }
 
