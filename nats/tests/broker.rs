@@ -1,7 +1,9 @@
 //! The broker harness: accounts keep tests apart, and nothing is left behind.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
@@ -65,22 +67,34 @@ async fn a_process_that_uses_the_broker() {
     let account = broker.account();
     account.client().await.flush().await.unwrap();
     println!("using {} {}", broker.is_container(), account.url());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
-/// Kills a process that uses the broker; whether it was a container, and the server's URL.
-fn use_and_kill(wish: &str) -> (bool, String) {
+/// [`a_process_that_uses_the_broker`], to be started.
+fn user_of_the_broker(wish: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "a_process_that_uses_the_broker", "--ignored", "--nocapture"]);
-    command.env("JETSAGA_TEST_NATS", wish).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    command.env("JETSAGA_TEST_NATS", wish).env_remove("CI");
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Waits until it uses the broker: whether that is a container, and its URL.
+fn wait_for_use(child: &mut Child) -> (bool, String) {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let line = lines.map_while(Result::ok).find(|line| line.contains("using ")).unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
     let (_, found) = line.split_once("using ").unwrap();
     let (is_container, url) = found.split_once(' ').unwrap();
     (is_container == "true", url.to_owned())
+}
+
+/// Kills a process that uses the broker; whether that was a container, its URL, and stderr.
+fn use_and_kill(mut command: Command) -> (bool, String, String) {
+    let mut child = command.spawn().unwrap();
+    let (is_container, url) = wait_for_use(&mut child);
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    (is_container, url, String::from_utf8(output.stderr).unwrap())
 }
 
 async fn wait_until_gone(url: &str) {
@@ -93,7 +107,7 @@ async fn wait_until_gone(url: &str) {
 
 #[tokio::test]
 async fn the_process_of_a_killed_test_is_not_left_behind() {
-    let (is_container, url) = use_and_kill("process");
+    let (is_container, url, _) = use_and_kill(user_of_the_broker("process"));
     assert!(!is_container);
     wait_until_gone(&url).await;
 }
@@ -104,7 +118,27 @@ async fn the_container_of_a_killed_test_is_not_left_behind() {
         eprintln!("skipped: no container engine answers (apt-get install docker.io)");
         return;
     }
-    let (is_container, url) = use_and_kill("container");
+    let (is_container, url, _) = use_and_kill(user_of_the_broker("container"));
     assert!(is_container);
     wait_until_gone(&url).await;
+}
+
+#[tokio::test]
+async fn without_a_container_engine_a_process_is_used_and_said_so() {
+    let mut command = user_of_the_broker("");
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    let (is_container, url, said) = use_and_kill(command);
+    assert!(!is_container);
+    assert_eq!(said.matches("no container engine answers").count(), 1, "{said}");
+    wait_until_gone(&url).await;
+}
+
+#[test]
+fn without_a_container_engine_ci_fails_and_says_what_to_do() {
+    let mut command = user_of_the_broker("");
+    command.env("DOCKER_HOST", "unix:///nowhere/docker.sock").env("CI", "true");
+    let output = command.output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("set JETSAGA_TEST_NATS=process"), "{said}");
 }

@@ -1,5 +1,7 @@
 //! The launcher with a real server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::Path;

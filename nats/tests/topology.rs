@@ -1,5 +1,7 @@
 //! The topology on a real server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 
 use async_nats::jetstream::{self, stream};

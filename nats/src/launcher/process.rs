@@ -144,12 +144,18 @@ mod tests {
             "echo one; echo two; trap 'echo bye; exit 3' USR1; while :; do sleep 0.05; done";
         let lock = File::create("/dev/null").unwrap();
         let process = Process::start(Path::new("/bin/sh"), &["-c", script], lock).unwrap();
-        while !process.tail().contains("two") {
-            tokio::task::yield_now().await;
-        }
+        wait_for_line(&process, "two").await;
         assert!(!process.has_ended());
         process.signal("USR1");
         process.ended().await;
         assert_eq!(process.tail(), "  one\n  two\n  bye\n  nats-server ended with code 3\n");
+    }
+    async fn wait_for_line(process: &Process, line: &str) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !process.tail().contains(line) {
+            let tail = process.tail();
+            assert!(std::time::Instant::now() < deadline, "no {line:?} in 20 s, but {tail:?}");
+            tokio::task::yield_now().await;
+        }
     }
 }
