@@ -27,9 +27,10 @@ pub struct PaymentOptions {
     #[arg(long, env = "PAYMENT_CALL_TIMEOUT_MS", default_value_t = 5_000)]
     pub payment_call_timeout_ms: u64,
 
-    /// Loopback port of the provider's simulator; 0 takes a free one
-    #[arg(long, env = "PAYMENT_SIMULATOR_PORT", default_value_t = 8090)]
-    pub payment_simulator_port: u16,
+    /// Loopback port of the provider's simulator; 0 takes a free one [default: 8090, or a free one
+    /// if that is in use]
+    #[arg(long, env = "PAYMENT_SIMULATOR_PORT")]
+    pub payment_simulator_port: Option<u16>,
 }
 
 impl Default for PaymentOptions {
@@ -38,7 +39,7 @@ impl Default for PaymentOptions {
             payment_provider_url: None,
             payment_provider_key: None,
             payment_call_timeout_ms: 5_000,
-            payment_simulator_port: 8090,
+            payment_simulator_port: None,
         }
     }
 }
@@ -59,8 +60,8 @@ pub struct Config {
 pub enum ProviderChoice {
     /// Somebody at this base URL.
     At(String),
-    /// A simulator of our own, on this loopback port.
-    Simulator(u16),
+    /// A simulator of our own, on this loopback port, or else on a usual one.
+    Simulator(Option<u16>),
 }
 
 /// What is wrong with the settings.
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn without_settings_it_plays_with_its_own_simulator() {
         let config = with(|_| {}).unwrap();
-        assert_eq!(config.provider, ProviderChoice::Simulator(8090));
+        assert_eq!(config.provider, ProviderChoice::Simulator(None));
         assert_eq!(config.call_timeout, Duration::from_secs(5));
     }
 

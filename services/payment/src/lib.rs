@@ -11,7 +11,7 @@
 //! - [`simulator`]: a provider to play with, which fails on demand.
 //! - [`store`], [`api`], [`config`]: queries, routes, settings.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jetsaga_contracts::order_saga;
@@ -38,6 +38,9 @@ use simulator::{Simulator, SimulatorSettings};
 pub const NAME: &str = "payment";
 /// Under which name the provider's address stands among the URLs of the services.
 pub const PROVIDER: &str = "payment-provider";
+/// Where the simulator listens unless told otherwise, so that its faults can be switched by a
+/// command to copy.
+const SIMULATOR_PORT: u16 = 8090;
 /// Calls to the provider at the same time: a few that hang must not hold up the others.
 const CALLS: usize = 256;
 /// How long a stop waits for calls that are under way.
@@ -101,19 +104,23 @@ impl Service for PaymentService {
 
 impl PaymentService {
     /// Where the provider is; starts one when none is set.
-    async fn provider(
-        &self,
-        directory: &Path,
-    ) -> Result<(String, Option<Simulator>), StartError> {
+    async fn provider(&self, directory: &Path) -> Result<(String, Option<Simulator>), StartError> {
         let port = match &self.config.provider {
             ProviderChoice::At(url) => return Ok((url.clone(), None)),
             ProviderChoice::Simulator(port) => *port,
         };
-        let journal = Some(directory.join("provider.jsonl"));
-        let settings = SimulatorSettings { port, journal, ..SimulatorSettings::default() };
-        let simulator = Simulator::start(settings)
-            .await
-            .map_err(|error| format!("the payment provider's simulator (port {port}): {error}"))?;
+        let on = |port| SimulatorSettings {
+            port,
+            journal: Some(directory.join("provider.jsonl")),
+            ..SimulatorSettings::default()
+        };
+        let started = match Simulator::start(on(port.unwrap_or(SIMULATOR_PORT))).await {
+            Err(error) if port.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
+                Simulator::start(on(0)).await
+            }
+            started => started,
+        };
+        let simulator = started.map_err(|error| format!("the provider's simulator: {error}"))?;
         tracing::warn!(url = simulator.url(), "no payment provider is set: a simulator is used");
         Ok((simulator.url(), Some(simulator)))
     }

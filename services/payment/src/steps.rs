@@ -51,9 +51,13 @@ impl ChargeCustomer {
         }
     }
 
-    async fn give_back(&self, job: &ChargeUndo, receipt: Receipt, written: bool) -> UndoAnswer<Work> {
-        let refund =
-            Refund { provider_ref: receipt.provider_ref.clone(), amount: receipt.amount };
+    async fn give_back(
+        &self,
+        job: &ChargeUndo,
+        receipt: Receipt,
+        written: bool,
+    ) -> UndoAnswer<Work> {
+        let refund = Refund { provider_ref: receipt.provider_ref.clone(), amount: receipt.amount };
         match self.provider.refund(&refund, &job.undo_id).await {
             Ok(_) => undone(note::refunded(&job.job.saga_id, &receipt, written, Timestamp::now())),
             Err(error) => not_undone(error),

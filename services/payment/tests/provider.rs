@@ -11,7 +11,9 @@ use jetsaga_contracts::{
     money::{Currency, Money},
 };
 use payment::{
-    provider::{Charge, ClientSettings, Fate, HttpProvider, Provider, ProviderError, Receipt, Refund},
+    provider::{
+        Charge, ClientSettings, Fate, HttpProvider, Provider, ProviderError, Receipt, Refund,
+    },
     simulator::{Fault, Mode, Simulator, SimulatorSettings, Summary},
 };
 use tokio::{
@@ -43,8 +45,7 @@ impl World {
     }
 
     async fn refund(&self, receipt: &Receipt) -> Result<String, ProviderError> {
-        let refund =
-            Refund { provider_ref: receipt.provider_ref.clone(), amount: receipt.amount };
+        let refund = Refund { provider_ref: receipt.provider_ref.clone(), amount: receipt.amount };
         self.provider.refund(&refund, &format!("{KEY}.undo")).await
     }
 
@@ -91,7 +92,10 @@ async fn a_charge_happens_once_however_often_it_is_asked_for() {
 
     let other = Charge { amount: eur(1), ..charge(demo::VISA) };
     let reused = world.provider.charge(&other, KEY).await.unwrap_err();
-    assert!(matches!(&reused, ProviderError::Invalid { code, .. } if code == "key_reused"), "{reused}");
+    assert!(
+        matches!(&reused, ProviderError::Invalid { code, .. } if code == "key_reused"),
+        "{reused}"
+    );
 }
 
 #[tokio::test]
@@ -251,7 +255,9 @@ async fn a_fault_can_be_switched_for_every_charge() {
 async fn an_unknown_token_is_invalid_and_a_wrong_key_is_no_fault_of_the_order() {
     let world = World::new().await;
     let unknown = world.charge("pm_card_nobody_knows").await.unwrap_err();
-    assert!(matches!(&unknown, ProviderError::Invalid { code, .. } if code == "unknown_payment_method"));
+    assert!(
+        matches!(&unknown, ProviderError::Invalid { code, .. } if code == "unknown_payment_method")
+    );
     let settings = ClientSettings {
         url: world.simulator.url(),
         api_key: "sk_live_oops".into(),
@@ -306,7 +312,9 @@ async fn nobody_there_means_that_nothing_happened() {
 #[tokio::test]
 async fn an_answer_that_makes_no_sense_is_unknown() {
     let charged = |amount| {
-        format!("{{\"id\":\"ch_1\",\"status\":\"succeeded\",\"amount\":{amount},\"currency\":\"EUR\"}}")
+        format!(
+            "{{\"id\":\"ch_1\",\"status\":\"succeeded\",\"amount\":{amount},\"currency\":\"EUR\"}}"
+        )
     };
     for (status, body) in [
         ("200 OK", String::new()),

@@ -109,7 +109,9 @@ impl Provider for HttpProvider {
     async fn status(&self, key: &str) -> Result<Fate, ProviderError> {
         let path = format!("/v1/charges/by-key/{key}");
         let answer = send(self.request(Method::GET, &path)).await?;
-        if answer.status == StatusCode::NOT_FOUND && answer.error_code().as_deref() == Some(UNKNOWN_KEY) {
+        if answer.status == StatusCode::NOT_FOUND
+            && answer.error_code().as_deref() == Some(UNKNOWN_KEY)
+        {
             return Ok(Fate::NotSeen);
         }
         fate(answer.read()?)

@@ -191,9 +191,7 @@ fn answered(charge: &ChargeObject) -> Response {
             decline_code: charge.decline_code.clone(),
             message: "The card was declined.".to_owned(),
         };
-        return Json(ErrorBody { error })
-            .with_status(StatusCode::PAYMENT_REQUIRED)
-            .into_response();
+        return Json(ErrorBody { error }).with_status(StatusCode::PAYMENT_REQUIRED).into_response();
     }
     Json(charge).into_response()
 }

@@ -117,7 +117,9 @@ mod tests {
         assert_eq!(wish(demo::INSUFFICIENT_FUNDS), Some(Wish::Decline("insufficient_funds")));
         assert_eq!(wish(demo::SLOW), Some(Wish::Fault(Fault::Slow)));
         assert_eq!(wish("pm_fault_down_for_3s"), Some(Wish::DownFor(Duration::from_secs(3))));
-        for unknown in ["pm_card_unknown", "pm_fault_x", "pm_fault_down_for_0s", "pm_fault_down_for_"] {
+        for unknown in
+            ["pm_card_unknown", "pm_fault_x", "pm_fault_down_for_0s", "pm_fault_down_for_"]
+        {
             assert_eq!(wish(unknown), None, "{unknown}");
         }
     }

@@ -17,7 +17,9 @@ use super::{
     fault::{Wish, wish},
     journal::Journal,
 };
-use crate::provider::wire::{ChargeObject, ChargeRequest, ChargeStatus, RefundObject, RefundRequest};
+use crate::provider::wire::{
+    ChargeObject, ChargeRequest, ChargeStatus, RefundObject, RefundRequest,
+};
 
 /// Refusals that `refund_fails_twice` gives before it lets a refund through.
 const REFUND_FAILURES: u32 = 2;
@@ -249,7 +251,12 @@ impl Desk {
             currency: Some(request.currency.clone()),
             decline_code: decline_code.clone(),
         };
-        self.enter(Entry::Charge { key: key.to_owned(), id, request: request.clone(), decline_code })?;
+        self.enter(Entry::Charge {
+            key: key.to_owned(),
+            id,
+            request: request.clone(),
+            decline_code,
+        })?;
         Ok(charge)
     }
 

@@ -25,8 +25,9 @@ impl Answer {
             return Err(classify(&self));
         }
         // Which part did not fit is not said: it could hold what the provider sent.
-        serde_json::from_slice(&self.body)
-            .map_err(|error| ProviderError::unknown(format_args!("unreadable: {:?}", error.classify())))
+        serde_json::from_slice(&self.body).map_err(|error| {
+            ProviderError::unknown(format_args!("unreadable: {:?}", error.classify()))
+        })
     }
 
     /// The provider's error code, when the body has one.
