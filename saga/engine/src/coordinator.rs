@@ -18,7 +18,7 @@
 //! # }
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::service::Service;
@@ -198,7 +198,7 @@ impl Coordinator {
         tasks.spawn(watch::watch(Arc::clone(&office)));
         tasks.spawn(checkpoint::keep(Arc::clone(&office)));
         tasks.close();
-        Ok(CoordinatorHandle { office, tasks, service: Some(service) })
+        Ok(CoordinatorHandle { office, tasks, service: Mutex::new(Some(service)) })
     }
 }
 
@@ -222,7 +222,7 @@ fn tracks(plans: &[Arc<Plan>]) -> Vec<Arc<Track>> {
 pub struct CoordinatorHandle {
     office: Arc<Office>,
     tasks: TaskTracker,
-    service: Option<Service>,
+    service: Mutex<Option<Service>>,
 }
 
 impl CoordinatorHandle {
@@ -247,8 +247,9 @@ impl CoordinatorHandle {
     }
 
     /// Stops: takes nothing new, finishes what is in hand, and writes a last checkpoint.
-    pub async fn shutdown(mut self) {
-        if let Some(service) = self.service.take()
+    pub async fn shutdown(&self) {
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(service) = service
             && let Err(error) = service.stop().await
         {
             tracing::debug!(%error, "the service was not stopped in order");

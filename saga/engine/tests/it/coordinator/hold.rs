@@ -49,8 +49,8 @@ async fn a_held_type_stands_still_and_its_time_outs_do_not_run() {
         (story.next.iter().all(|next| next.due_ms.is_none()), story)
     })
     .await;
-    // Long after the time-out.
-    tokio::time::sleep(Duration::from_millis(3_000)).await;
+    // Long after the time-out: that nothing happens cannot be awaited.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.told("a").await, ["saga.started.running"]);
 
     let free = world.wishes.ask(&resume()).await.unwrap();
@@ -72,6 +72,7 @@ async fn a_hold_outlives_its_coordinator() {
     coordinator.shutdown().await;
     world.start("a").await;
     let next = world.coordinator().await;
+    // That nothing happens cannot be awaited: twice the time-out.
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!(world.told("a").await, ["saga.started.running"]);
     world.wishes.ask(&resume()).await.unwrap();

@@ -56,7 +56,8 @@ async fn mass_time_outs_are_spread() {
     tokio::time::sleep(Duration::from_millis(450)).await;
     let log = Arc::clone(world.engine.log());
     let counting = Arc::new(Counting { log, now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
-    let engine = Engine::with_log(world.client.clone(), Arc::clone(&counting) as Arc<dyn Log>);
+    let counted: Arc<dyn Log> = counting.clone();
+    let engine = Engine::with_log(world.client.clone(), counted);
     let options = Options { appends_in_flight: 4, ..quick() };
     let coordinator = Coordinator::new(engine).saga(Arc::clone(&world.plan)).options(options);
     let coordinator = coordinator.start().await.unwrap();
@@ -110,6 +111,7 @@ async fn a_service_that_answers_at_the_last_moment_wins_or_loses_cleanly() {
     let world = World::new(trip()).await;
     let coordinator = world.coordinator().await;
     let ids = start_many(&world, 40).await;
+    // Just before the time-out of 400 ms.
     tokio::time::sleep(Duration::from_millis(390)).await;
     let log = world.engine.log().as_ref();
     let race = ids.iter().map(async |id| {

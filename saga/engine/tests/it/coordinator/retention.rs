@@ -68,6 +68,7 @@ async fn the_last_message_leaves_after_the_retention_time_and_the_id_is_free_aga
     assert!(!again.repeated);
     // The purge named a sequence: the saga that was started again is not touched.
     world.done("a", "flight").await;
+    // Longer than the retention time: that nothing happens cannot be awaited.
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(world.told("a").await.len(), 2);
     assert_eq!(coordinator.alarms(), []);
