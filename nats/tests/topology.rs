@@ -74,7 +74,7 @@ fn the_topology_of_the_shop_is_as_written_down() {
     assert_eq!(text, written, "if this is meant: UPDATE=1 cargo test -p jetsaga-nats");
 }
 
-/// Keys in alphabetical order, however serde_json is built.
+/// Keys in alphabetical order, however `serde_json` is built.
 fn sorted(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
