@@ -83,7 +83,7 @@ macro_rules! prefixed_id {
             }
         }
 
-        wire_text!($type, $prefix, |schema| {
+        wire_text!($type, stringify!($type), |schema| {
             schema.pattern = Some(concat!("^", $prefix, "[0-9a-v]{26}$").to_owned());
             schema.example = Some(concat!($prefix, "06a7kq2v9tb4rd8m1f3g5h7jcs").into());
         });

@@ -4,7 +4,7 @@
 ///
 /// `schema` is a function from a bare string schema to the one that is published.
 macro_rules! wire_text {
-    ($type:ty, $name:literal, $schema:expr) => {
+    ($type:ty, $name:expr, $schema:expr) => {
         impl ::serde::Serialize for $type {
             fn serialize<S: ::serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
                 out.collect_str(self)

@@ -38,3 +38,12 @@ fn later_ids_sort_after_earlier_ones() {
     assert_ne!(PaymentId::fresh(), PaymentId::fresh());
     assert!(NotificationId::fresh().as_str().starts_with("ntf_"));
 }
+
+#[test]
+fn the_published_example_is_an_id() {
+    use poem_openapi::{registry::MetaSchemaRef, types::Type};
+
+    let MetaSchemaRef::Inline(schema) = OrderId::schema_ref() else { panic!("not inline") };
+    let example = schema.example.as_ref().and_then(serde_json::Value::as_str).unwrap();
+    assert_eq!(example.parse::<OrderId>().unwrap().as_str(), example);
+}

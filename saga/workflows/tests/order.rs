@@ -1,5 +1,11 @@
 //! The order saga is what its page says, and the largest legal order fits it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed; its helpers are part of it"
+)]
+
 use std::{fs, path::PathBuf};
 
 use jetsaga_contracts::{

@@ -1,6 +1,12 @@
 //! The provider's port over real HTTP: what each answer of the simulator, and of broken servers,
 //! means to the payment service.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed; its helpers are part of it"
+)]
+
 use std::{
     path::Path,
     time::{Duration, Instant},
