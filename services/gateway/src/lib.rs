@@ -1,1 +1,76 @@
-//! The public REST API of the shop and its OpenAPI document.
+//! The gateway: the public REST API.
+//!
+//! It starts orders by one guarded append to the log, with no database on the way, and reads the
+//! log for everything that is under way; lists and what retention took away come from the services
+//! by REST. What it promises: an order that it accepted is in the log, the same request again is
+//! answered the same, and an answer is never older than what the same order was shown to be before.
+
+use async_trait::async_trait;
+use jetsaga_contracts::order_saga::TYPE;
+use poem::Route;
+use poem_openapi::OpenApiService;
+use saga_engine::wishes::WishClient;
+use saga_engine::{Hub, Sagas};
+use service_kit::{Context, Running, Service, StartError, openapi};
+
+pub mod api;
+pub mod document;
+pub mod events;
+pub mod view;
+
+/// The port of the gateway, and so of the monolith.
+pub const PORT: u16 = 8080;
+
+/// The gateway.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Gateway;
+
+/// The service, to be hosted.
+pub fn service() -> Gateway {
+    Gateway
+}
+
+/// What the routes work with.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Starts and reads order sagas.
+    pub orders: Sagas,
+    /// Follows order sagas.
+    pub hub: Hub,
+    /// Asks coordinators.
+    pub wishes: WishClient,
+    /// What every service is given.
+    pub context: Context,
+}
+
+#[async_trait]
+impl Service for Gateway {
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn port(&self) -> Option<u16> {
+        Some(PORT)
+    }
+
+    async fn start(&self, context: Context) -> Result<Running, StartError> {
+        let plan = context.engine.newest(TYPE).ok_or("the order saga is not defined")?;
+        let hub = Hub::start(context.engine.clone(), plan.clone(), &context.stop).await?;
+        let shared = Shared {
+            orders: Sagas::new(context.engine.clone(), plan),
+            hub,
+            wishes: WishClient::new(context.engine.client().clone()),
+            context,
+        };
+        let specs = specs();
+        let page = document::page(&openapi::publish("gateway", &specs));
+        let route = Route::new().at("/docs", poem::get(page)).nest("/", api::routes(shared));
+        Ok(Running { route, specs, paths: vec!["/docs"], on_stop: Vec::new() })
+    }
+}
+
+/// The documents of the routes, as poem-openapi writes them.
+pub fn specs() -> Vec<String> {
+    let version = env!("CARGO_PKG_VERSION");
+    vec![OpenApiService::new(api::documented(), "gateway", version).spec()]
+}

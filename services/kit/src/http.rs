@@ -22,13 +22,15 @@
 //! }
 //! ```
 
+mod body;
 pub mod client;
 mod cursor;
 mod layer;
 mod problem;
 mod server;
 
-pub use client::{ServiceClient, ServiceUrls};
+pub use body::JsonBody;
+pub use client::{Call, CallError, ServiceClient, ServiceUrls};
 pub use cursor::{Cursor, page_limit};
 pub use layer::{Limits, Paths, RequestId, endpoint};
 pub(crate) use problem::chain;

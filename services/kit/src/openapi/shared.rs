@@ -21,13 +21,13 @@ pub(super) fn complete(document: &mut Value, title: &str) {
     for (path, item) in paths.iter_mut() {
         for method in METHODS {
             if let Some(Value::Object(operation)) = item.get_mut(method) {
-                operation_of(operation, path.contains('{'));
+                operation_of(operation, path.contains('{'), method != "get");
             }
         }
     }
 }
 
-fn operation_of(operation: &mut Map<String, Value>, has_parameter: bool) {
+fn operation_of(operation: &mut Map<String, Value>, has_parameter: bool, has_effect: bool) {
     if !operation.contains_key("description") {
         let summary = operation.get("summary").cloned().unwrap_or_default();
         operation.insert("description".to_owned(), summary);
@@ -41,7 +41,11 @@ fn operation_of(operation: &mut Map<String, Value>, has_parameter: bool) {
     if has_parameter {
         missing.push(("404", "there is no such thing"));
     }
+    if has_effect {
+        missing.push(("409", "it does not fit the present state"));
+    }
     if has_body {
+        missing.push(("422", "understood, but wrong: every wrong field is named"));
         missing.push(("413", "the body is too large"));
         missing.push(("415", "the body is not JSON"));
     }

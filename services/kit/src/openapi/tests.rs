@@ -61,7 +61,7 @@ fn every_operation_says_how_it_can_fail() {
     let document = publish("t", &[spec(paths)]);
     let operation = &document["paths"]["/a/{id}"]["post"];
     let statuses: Vec<_> = operation["responses"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(statuses, ["200", "400", "404", "413", "415", "500", "503", "504"]);
+    assert_eq!(statuses, ["200", "400", "404", "409", "413", "415", "422", "500", "503", "504"]);
     assert_eq!(operation["description"], "s");
     assert_eq!(document["openapi"], "3.1.0");
 }

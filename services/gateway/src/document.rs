@@ -1,0 +1,50 @@
+//! The page `/docs`: the document, readable offline, with the demo tokens and faults.
+
+use std::fmt::Write as _;
+
+use jetsaga_contracts::demo;
+use poem::web::Html;
+use poem::{Endpoint, IntoResponse as _, Response};
+use poem_openapi::OpenApiService;
+use serde_json::Value;
+
+/// What the public document says about itself, in Markdown.
+pub fn description() -> String {
+    let mut text = String::from(
+        "Place an order and see it through to its end, or back to its start.\n\n\
+         An order is a saga: order → payment → inventory → notification. \
+         `POST /v1/orders` answers as soon as the start is in the log; follow it with \
+         `GET /v1/orders/{id}/events`, or wait with `Prefer: wait=10`.\n\n\
+         ## Tokens of the payment simulator\n\n| token | what happens |\n|---|---|\n",
+    );
+    for token in demo::TOKENS {
+        // Writing to a string cannot fail.
+        writeln!(text, "| `{}` | {} |", token.token, token.effect).unwrap_or_default();
+    }
+    text.push_str(
+        "\n## Other endings\n\n\
+         An unknown SKU is refused by the order step, more than there is in stock by the inventory \
+         step (what was charged is refunded), and a cancelled order rolls back as long as its \
+         confirmation is not due.\n",
+    );
+    text
+}
+
+/// The public document: that of the gateway's routes, under the product's name.
+pub fn public(specs: &[String]) -> Value {
+    let mut document = service_kit::openapi::publish("Jetsaga", specs);
+    document["info"]["description"] = description().into();
+    document
+}
+
+/// The page.
+pub fn page(document: &Value) -> impl Endpoint<Output = Response> + 'static {
+    let mut document = document.clone();
+    document["info"]["description"] = description().into();
+    // poem-openapi carries the reader's script; it is given our document in place of its own.
+    let service = OpenApiService::new((), "placeholder", "0");
+    // A closing tag inside the text would end the page's script.
+    let text = document.to_string().replace("</", "<\\/");
+    let html = service.scalar_html().replace(&service.spec(), &text);
+    poem::endpoint::make_sync(move |_| Html(html.clone()).into_response())
+}
