@@ -47,6 +47,8 @@ mod witness;
 
 use office::{Office, Track};
 
+/// How long a shutdown waits for what is in hand.
+const IN_HAND: Duration = Duration::from_secs(10);
 /// Histories that may wait to be folded again.
 const AUDITS: usize = 1_024;
 
@@ -257,7 +259,10 @@ impl CoordinatorHandle {
         self.office.stop.cancel();
         self.tasks.wait().await;
         self.office.in_hand.close();
-        self.office.in_hand.wait().await;
+        // An append that the server does not answer is given up: the next start does what is due.
+        if tokio::time::timeout(IN_HAND, self.office.in_hand.wait()).await.is_err() {
+            tracing::warn!("what is in hand takes too long and is broken off");
+        }
         let mut written = vec![0; self.office.tracks.len()];
         let last = checkpoint::save_all(&self.office, &mut written);
         if tokio::time::timeout(checkpoint::LAST, last).await.is_err() {

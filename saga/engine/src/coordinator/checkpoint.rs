@@ -6,7 +6,7 @@
 //! used for any reason is left aside: reading the stream from its start gives the same.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream::kv;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ use crate::topology;
 const FORM: u32 = 1;
 /// Bytes of JSON per part, about.
 const PART: usize = 256 * 1024;
+/// A checkpoint is written at most for one part in so many of the time.
+const SHARE: u32 = 20;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
@@ -56,12 +58,13 @@ async fn bucket(office: &Office) -> Result<kv::Store, String> {
 /// Writes a checkpoint of each stream now and then, and a last one when the coordinator stops.
 pub(super) async fn keep(office: Arc<Office>) {
     let mut written = vec![0; office.tracks.len()];
-    loop {
-        let goes_on = office.pause(office.options.checkpoint_every).await;
-        if !goes_on {
-            return;
-        }
+    let mut pause = office.options.checkpoint_every;
+    while office.pause(pause).await {
+        let begun = Instant::now();
         save_all(&office, &mut written).await;
+        // With very many open sagas a checkpoint is large: it never takes more than a small part
+        // of the time.
+        pause = office.options.checkpoint_every.max(begun.elapsed() * SHARE);
     }
 }
 

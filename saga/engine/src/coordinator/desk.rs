@@ -109,7 +109,7 @@ struct Request<'a> {
 }
 
 impl Office {
-    pub(super) async fn start(&self, wish: &Start) -> Result<Moved, No> {
+    pub(super) async fn start(&self, wish: &Start, trace: Trace) -> Result<Moved, No> {
         let plan = match wish.version {
             None => self.any_plan(&wish.saga_type)?,
             Some(version) => self.engine.plan(&wish.saga_type, version).await?,
@@ -117,7 +117,7 @@ impl Office {
         let random = || uuid::Uuid::new_v4().simple().to_string();
         let id = wish.id.clone().unwrap_or_else(random);
         let sagas = Sagas::new(self.engine.clone(), plan);
-        match sagas.start(&id, wish.input.clone(), Trace::default()).await {
+        match sagas.start(&id, wish.input.clone(), trace).await {
             Ok(started) => Ok(moved(&started.stored.into(), started.replayed)),
             Err(StartError::OtherRequest(id)) => Err(No::IdTaken(id)),
             Err(StartError::Refused(refusal)) => Err(refusal.into()),

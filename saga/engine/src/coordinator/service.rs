@@ -12,6 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::desk::No;
 use super::office::Office;
+use crate::log::Trace;
+use crate::log::jetstream::trace;
 use crate::wishes::{
     Alarms, Cancel, ERROR_HEADER, GROUP, Get, History, List, Nudge, Pause, Resume, SERVICE, Settle,
     Signal, Skip, Start, Wish,
@@ -38,18 +40,27 @@ pub(super) async fn serve(office: &Arc<Office>) -> Result<Service, async_nats::E
         .start(SERVICE, env!("CARGO_PKG_VERSION"))
         .await?;
     let desk = Desk { office, service: &service };
-    desk.open(|office, wish: Start| Box::pin(async move { office.start(&wish).await })).await?;
-    desk.open(|office, wish: Get| Box::pin(async move { office.get(&wish).await })).await?;
-    desk.open(|office, wish: List| Box::pin(async move { office.list(&wish) })).await?;
-    desk.open(|office, wish: History| Box::pin(async move { office.history(&wish).await })).await?;
-    desk.open(|office, wish: Cancel| Box::pin(async move { office.cancel(&wish).await })).await?;
-    desk.open(|office, wish: Nudge| Box::pin(async move { office.nudge(&wish).await })).await?;
-    desk.open(|office, wish: Skip| Box::pin(async move { office.skip(&wish).await })).await?;
-    desk.open(|office, wish: Settle| Box::pin(async move { office.settle(&wish).await })).await?;
-    desk.open(|office, wish: Signal| Box::pin(async move { office.signal(&wish).await })).await?;
-    desk.open(|office, wish: Pause| Box::pin(async move { office.hold(&wish).await })).await?;
-    desk.open(|office, wish: Resume| Box::pin(async move { office.let_go(&wish).await })).await?;
-    desk.open(|office, wish: Alarms| Box::pin(async move { Ok(office.alarms_now(&wish)) })).await?;
+    desk.open(|office, wish: Start, trace| {
+        Box::pin(async move { office.start(&wish, trace).await })
+    })
+    .await?;
+    desk.open(|office, wish: Get, _| Box::pin(async move { office.get(&wish).await })).await?;
+    desk.open(|office, wish: List, _| Box::pin(async move { office.list(&wish) })).await?;
+    desk.open(|office, wish: History, _| Box::pin(async move { office.history(&wish).await }))
+        .await?;
+    desk.open(|office, wish: Cancel, _| Box::pin(async move { office.cancel(&wish).await }))
+        .await?;
+    desk.open(|office, wish: Nudge, _| Box::pin(async move { office.nudge(&wish).await })).await?;
+    desk.open(|office, wish: Skip, _| Box::pin(async move { office.skip(&wish).await })).await?;
+    desk.open(|office, wish: Settle, _| Box::pin(async move { office.settle(&wish).await }))
+        .await?;
+    desk.open(|office, wish: Signal, _| Box::pin(async move { office.signal(&wish).await }))
+        .await?;
+    desk.open(|office, wish: Pause, _| Box::pin(async move { office.hold(&wish).await })).await?;
+    desk.open(|office, wish: Resume, _| Box::pin(async move { office.let_go(&wish).await }))
+        .await?;
+    desk.open(|office, wish: Alarms, _| Box::pin(async move { Ok(office.alarms_now(&wish)) }))
+        .await?;
     Ok(service)
 }
 
@@ -58,7 +69,9 @@ struct Desk<'a> {
     service: &'a Service,
 }
 
-type Answering<W> = fn(Arc<Office>, W) -> BoxFuture<'static, Result<<W as Wish>::Answer, No>>;
+/// Grants a wish; the trace context is the request's.
+type Answering<W> =
+    fn(Arc<Office>, W, Trace) -> BoxFuture<'static, Result<<W as Wish>::Answer, No>>;
 
 impl Desk<'_> {
     async fn open<W: Wish>(&self, answering: Answering<W>) -> Result<(), async_nats::Error> {
@@ -83,7 +96,10 @@ impl Desk<'_> {
 
 async fn answer<W: Wish>(office: Arc<Office>, request: Request, answering: Answering<W>) {
     let outcome = match serde_json::from_slice::<W>(&request.message.payload) {
-        Ok(wish) => answering(office, wish).await,
+        Ok(wish) => {
+            let trace = request.message.headers.as_ref().map(trace).unwrap_or_default();
+            answering(office, wish, trace).await
+        }
         Err(error) => Err(No::Malformed(format!("not a wish of this kind: {error}"))),
     };
     let json = outcome.and_then(|answer| {

@@ -111,7 +111,9 @@ fn moving(
     let key = (track.stream.clone(), consumer.name.clone());
     let now = (consumer.delivered.consumer_sequence, consumer.ack_floor.consumer_sequence);
     let before = progress.insert(key, now);
-    let waits = consumer.num_pending > 0 || consumer.num_ack_pending > 0;
+    // One that only works long on what it has does not stand still.
+    let is_left = consumer.num_ack_pending > 0 && consumer.num_waiting == 0;
+    let waits = consumer.num_pending > 0 || is_left;
     let kind = AlarmKind::Stalled;
     if is_held || !waits || before != Some(now) {
         office.alarms.clear(kind, &track.saga_type, &consumer.name);

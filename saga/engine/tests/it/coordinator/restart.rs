@@ -140,7 +140,8 @@ async fn a_coordinator_goes_on_after_the_server_was_killed_and_started_again() {
     until("it follows again", async || {
         let listed = world.wishes.ask(&List::default()).await.map(|listed| listed.sagas);
         let across = listed.iter().flatten().find(|saga| saga.id == "across");
-        (across.is_some_and(|saga| saga.status == Status::Completed), listed.clone())
+        let is_completed = across.is_some_and(|saga| saga.status == Status::Completed);
+        (is_completed, format!("{listed:?}"))
     })
     .await;
     let alarms = coordinator.alarms();
