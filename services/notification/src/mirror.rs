@@ -1,0 +1,81 @@
+//! How sagas end, as customers hear of it: a cancellation mail when one rolled back.
+
+use std::sync::Arc;
+
+use jetsaga_contracts::{http::notification::NotificationEvent, order_saga::OrderInput};
+use saga_core::Status;
+use saga_engine::{Ending, Mirror, MirrorAnswer};
+use service_kit::Work;
+
+use crate::{
+    delivery::Outcome,
+    mail::{Mail, MailError, Recipient},
+    post::{Draft, Post},
+    store,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Tells the customer that the order was cancelled.
+#[derive(Debug, Clone)]
+pub struct TellCancelled {
+    post: Arc<Post>,
+}
+
+impl TellCancelled {
+    /// Sends through `post`.
+    pub fn new(post: Arc<Post>) -> Self {
+        Self { post }
+    }
+
+    fn draft(&self, ending: &Ending<OrderInput>) -> Result<Draft, MailError> {
+        let (record, customer) = (&ending.record, &ending.input.customer);
+        let letter = self.post.templates.cancelled(record, &ending.input)?;
+        let to = Recipient { name: customer.name.clone(), email: customer.email.clone() };
+        let effect_id = ending.effect_id.clone();
+        Ok(Draft {
+            order: record.id.clone(),
+            event: NotificationEvent::OrderCancelled,
+            mail: Mail { effect_id, to, letter, at_ms: ending.at_ms },
+            // An ending does not say how often it came.
+            is_first: false,
+        })
+    }
+}
+
+impl Mirror for TellCancelled {
+    type Input = OrderInput;
+    type Work = Work;
+
+    /// Nothing is said about completed sagas, whose step sent the confirmation, nor about stuck
+    /// ones: their customers hear once it is certain what becomes of the order.
+    async fn ended(&self, endings: &[Ending<OrderInput>]) -> Vec<MirrorAnswer<Work>> {
+        let is_told = |ending: &&Ending<OrderInput>| ending.record.status == Status::RolledBack;
+        let drafts: Result<Vec<_>, _> =
+            endings.iter().filter(is_told).map(|ending| self.draft(ending)).collect();
+        let drafts = match drafts {
+            Ok(drafts) => drafts,
+            Err(error) => {
+                return endings
+                    .iter()
+                    .map(|_| MirrorAnswer::Again(None, error.to_string()))
+                    .collect();
+            }
+        };
+        let mut sent = match drafts.len() {
+            0 => Vec::new(),
+            _ => self.post.send(drafts).await,
+        }
+        .into_iter();
+        let answer = |ending: &Ending<OrderInput>| match Some(ending).filter(is_told) {
+            None => MirrorAnswer::Commit(Work::none()),
+            Some(_) => match sent.next() {
+                Some((delivery, Outcome::Settled)) => MirrorAnswer::Commit(store::put(&delivery)),
+                Some((_, Outcome::Again(why))) => MirrorAnswer::Again(None, why),
+                None => MirrorAnswer::Again(None, "no answer".to_owned()),
+            },
+        };
+        endings.iter().map(answer).collect()
+    }
+}
