@@ -39,6 +39,7 @@ impl Api {
 
 /// An order, or word that the caller has it already.
 #[derive(ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "one is made per request, and moved once")]
 enum OneOrder {
     /// The order as it is now.
     #[oai(status = 200)]

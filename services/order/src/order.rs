@@ -77,10 +77,11 @@ pub fn next(from: Option<OrderStatus>, by: Move) -> Result<Next, Illegal> {
         | (Some(Confirmed), Move::Completed)
         | (Some(Cancelled), Move::Undone | Move::RolledBack | Move::Stuck)
         | (Some(NeedsAttention), Move::Stuck) => Ok(Next::Keep),
-        (Some(Pending), Move::Priced | Move::Refused)
-        | (Some(Confirmed), Move::Priced | Move::Refused | Move::Undone | Move::RolledBack | Move::Stuck)
-        | (Some(Cancelled), Move::Priced | Move::Refused | Move::Completed)
-        | (Some(NeedsAttention), Move::Priced | Move::Refused | Move::Completed) => {
+        (
+            Some(Pending | Cancelled | NeedsAttention),
+            Move::Priced | Move::Refused | Move::Completed,
+        )
+        | (Some(Confirmed), _) => {
             Err(Illegal { from, by })
         }
     }

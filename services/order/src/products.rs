@@ -1,7 +1,7 @@
 //! Asks the product service for names and prices.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -29,7 +29,7 @@ const PROBE: Duration = Duration::from_millis(250);
 const PROBE_SKU: &str = "probe";
 
 /// Products by their SKU.
-pub type Catalogue = HashMap<String, Product>;
+pub type Catalogue = BTreeMap<String, Product>;
 
 /// The product service, seen from here. Time-outs, retries within a budget and the circuit breaker
 /// are the client's.

@@ -1,6 +1,6 @@
 //! What an order costs, from the products as they are now. Pure.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jetsaga_contracts::{
     http::product::Product,
@@ -77,7 +77,7 @@ pub fn check(input: &OrderInput) -> Result<Currency, Unpriceable> {
 /// The first thing that stands in the way, lines in their order.
 pub fn price(
     input: &OrderInput,
-    products: &HashMap<String, Product>,
+    products: &BTreeMap<String, Product>,
 ) -> Result<OrderPriced, Unpriceable> {
     let currency = check(input)?;
     let lines = input
@@ -113,7 +113,6 @@ fn price_line(
 }
 
 /// The currencies are equal by now: only the size can be wrong.
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn too_large(_: MoneyError) -> Unpriceable {
     Unpriceable::Overflow
 }

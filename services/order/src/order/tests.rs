@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use jetsaga_contracts::{
     http::{
@@ -98,7 +98,7 @@ fn order(lines: &[(&str, i64)]) -> OrderInput {
     }
 }
 
-fn catalogue(products: &[Product]) -> HashMap<String, Product> {
+fn catalogue(products: &[Product]) -> BTreeMap<String, Product> {
     products.iter().map(|product| (product.sku.clone(), product.clone())).collect()
 }
 
@@ -148,7 +148,7 @@ fn every_reason_not_to_price_has_its_code() {
 fn an_unknown_currency_is_refused_before_anybody_is_asked() {
     let mut input = order(&[("A", 1)]);
     input.currency = "XXX".to_owned();
-    let refused = price(&input, &HashMap::new()).unwrap_err();
+    let refused = price(&input, &BTreeMap::new()).unwrap_err();
     assert!(matches!(&refused, Unpriceable::Invalid { pointer, .. } if pointer == "/currency"));
 }
 

@@ -48,17 +48,21 @@ async fn an_answer_that_makes_no_sense_is_no_answer() {
 #[tokio::test]
 async fn orders_stay_in_the_log_while_nobody_can_price_them() {
     let shop = Shop::with_tea().await;
-    let (valve, stop) = (Valve::default(), CancellationToken::new());
-    let products = shop.products().closing(valve.clone(), stop.clone());
+    let (valve, ended) = (Valve::default(), CancellationToken::new());
+    let products = shop.products().closing(valve.clone(), ended.clone());
     shop.fault(Fault::Down);
     products.of(&BTreeSet::from(["TEA"]), None).await.unwrap_err();
     assert!(!valve.is_open());
     shop.fault(Fault::None);
-    let end = Instant::now() + Duration::from_secs(10);
+    wait_until_open(&valve, &shop).await;
+    products.of(&BTreeSet::from(["TEA"]), None).await.unwrap();
+    ended.cancel();
+}
+
+async fn wait_until_open(valve: &Valve, shop: &Shop) {
+    let deadline = Instant::now() + Duration::from_secs(10);
     while !valve.is_open() {
-        assert!(Instant::now() < end, "it never opened again: {:?}", shop.asked());
+        assert!(Instant::now() < deadline, "it never opened again: {:?}", shop.asked());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    products.of(&BTreeSet::from(["TEA"]), None).await.unwrap();
-    stop.cancel();
 }
