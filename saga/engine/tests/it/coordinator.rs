@@ -9,6 +9,7 @@
 mod alarms;
 mod hold;
 mod many;
+mod page;
 mod restart;
 mod retention;
 mod time;
