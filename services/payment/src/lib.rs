@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use jetsaga_contracts::order_saga;
 use poem::Route;
 use poem_openapi::OpenApiService;
-use saga_engine::Participant;
+use saga_engine::{Participant, Valve};
 use service_kit::{Context, Running, Service, StartError, host::Check};
 
 pub mod api;
@@ -31,7 +31,7 @@ pub mod store;
 pub use config::{Config, ConfigError, PaymentOptions};
 
 use config::ProviderChoice;
-use provider::{ClientSettings, HttpProvider, Provider};
+use provider::{ClientSettings, HttpProvider, Provider, Watched};
 use simulator::{Simulator, SimulatorSettings};
 
 /// The service's name.
@@ -76,14 +76,17 @@ impl Service for PaymentService {
         let Config { api_key, call_timeout, .. } = self.config.clone();
         let provider = HttpProvider::new(ClientSettings { url, api_key, call_timeout })?;
         watch(&context, provider.clone());
+        let valve = Valve::default();
+        let watched = Watched::new(Arc::new(provider), valve.clone(), context.stop.clone());
 
         let store = context.store()?;
         let plan = context.engine.newest(order_saga::TYPE).ok_or("there is no order saga")?;
-        let charge = steps::ChargeCustomer::new(Arc::new(provider), call_timeout);
+        let charge = steps::ChargeCustomer::new(Arc::new(watched), call_timeout);
         let participant = Participant::new(context.engine.clone(), NAME, store.clone())
             .saga(plan)
             .step(order_saga::step::PAYMENT, charge)
             .calls(CALLS)
+            .valve(valve)
             .start()
             .await?;
 

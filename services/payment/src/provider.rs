@@ -10,9 +10,11 @@ use jetsaga_contracts::money::Money;
 use secrecy::SecretString;
 
 mod http;
+mod watched;
 pub mod wire;
 
 pub use http::{ClientSettings, HttpProvider};
+pub use watched::Watched;
 
 /// Somebody who charges customers and gives money back.
 #[async_trait]

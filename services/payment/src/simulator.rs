@@ -71,7 +71,7 @@ pub struct Simulator {
     address: SocketAddr,
     teller: Arc<Teller>,
     stop: CancellationToken,
-    served: JoinHandle<io::Result<()>>,
+    serving: JoinHandle<io::Result<()>>,
 }
 
 impl Simulator {
@@ -85,12 +85,12 @@ impl Simulator {
         let address = listener.local_addr()?;
         let teller = Arc::new(Teller::open(settings, stop.clone())?);
         let server = Server::new_with_acceptor(TcpAcceptor::from_tokio(listener)?);
-        let served = tokio::spawn(server.run_with_graceful_shutdown(
+        let serving = tokio::spawn(server.run_with_graceful_shutdown(
             api::routes(Arc::clone(&teller)),
             stop.clone().cancelled_owned(),
             Some(Duration::from_secs(1)),
         ));
-        Ok(Self { address, teller, stop, served })
+        Ok(Self { address, teller, stop, serving })
     }
 
     /// Where it listens.
@@ -109,7 +109,7 @@ impl Simulator {
     /// When the server had failed.
     pub async fn stop(mut self) -> io::Result<()> {
         self.stop.cancel();
-        (&mut self.served).await.map_err(io::Error::other)?
+        (&mut self.serving).await.map_err(io::Error::other)?
     }
 
     /// Waits until it ends, which it does only on an error.
@@ -117,7 +117,7 @@ impl Simulator {
     /// # Errors
     /// When the server failed.
     pub async fn serve(mut self) -> io::Result<()> {
-        (&mut self.served).await.map_err(io::Error::other)?
+        (&mut self.serving).await.map_err(io::Error::other)?
     }
 }
 

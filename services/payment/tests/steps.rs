@@ -6,7 +6,11 @@
     reason = "a test that cannot go on has failed; its helpers are part of it"
 )]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jetsaga_contracts::{
     demo,
@@ -17,7 +21,7 @@ use jetsaga_contracts::{
 };
 use payment::{
     ledger::Ledger,
-    provider::{ClientSettings, HttpProvider},
+    provider::{ClientSettings, HttpProvider, Provider as _, Watched},
     simulator::{Fault, Mode, Simulator, SimulatorSettings},
     steps::ChargeCustomer,
     store::{Payments, SCHEMA},
@@ -27,10 +31,12 @@ use saga_core::{
     barrier::{Key, Row},
 };
 use saga_engine::{
-    Answer, Barrier as _, Change, Job, Resolution, Step as _, Undo, UndoAnswer, testing::SagaKit,
+    Answer, Barrier as _, Change, Job, Resolution, Step as _, Undo, UndoAnswer, Valve,
+    testing::SagaKit,
 };
 use serde_json::{Value, json};
 use service_kit::{Store, Work};
+use tokio_util::sync::CancellationToken;
 
 const CALL_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -46,13 +52,7 @@ impl World {
         let settings =
             SimulatorSettings { slow_for: Duration::from_millis(50), ..Default::default() };
         let simulator = Simulator::start(settings).await.unwrap();
-        let provider = HttpProvider::new(ClientSettings {
-            url: simulator.url(),
-            api_key: "sk_test_simulator".into(),
-            call_timeout: CALL_TIMEOUT,
-        })
-        .unwrap();
-        let step = ChargeCustomer::new(Arc::new(provider), CALL_TIMEOUT);
+        let step = ChargeCustomer::new(Arc::new(provider(&simulator)), CALL_TIMEOUT);
         let store = Store::in_memory(SCHEMA).await.unwrap();
         Self { simulator, step, store, order: OrderId::random() }
     }
@@ -65,7 +65,7 @@ impl World {
             step: step::PAYMENT.to_owned(),
             effect_id: self.key().effect_id(),
             attempt: 1,
-            left: Duration::from_secs(60),
+            left: Duration::from_secs(30),
             at_ms: 0,
             input: serde_json::from_value(input(token)).unwrap(),
             outputs: BTreeMap::from([(step::ORDER.to_owned(), priced())]),
@@ -124,6 +124,15 @@ impl World {
             other => panic!("not undone: {other:?}"),
         }
     }
+}
+
+fn provider(simulator: &Simulator) -> HttpProvider {
+    HttpProvider::new(ClientSettings {
+        url: simulator.url(),
+        api_key: "sk_test_simulator".into(),
+        call_timeout: CALL_TIMEOUT,
+    })
+    .unwrap()
 }
 
 fn input(token: &str) -> Value {
@@ -297,6 +306,32 @@ async fn a_step_without_a_total_is_refused_before_anybody_is_asked() {
     let answer = world.step.run(&job).await;
     assert!(matches!(&answer, Answer::Refused(no, _) if no.code == refusal::PAYMENT_INVALID));
     assert_eq!(world.balance(), 0);
+}
+
+#[tokio::test]
+async fn while_the_provider_is_down_no_new_charge_is_taken_up() {
+    let world = World::new().await;
+    let (valve, stop) = (Valve::default(), CancellationToken::new());
+    let watched = Watched::new(Arc::new(provider(&world.simulator)), valve.clone(), stop.clone());
+    world.simulator.teller().switch(Fault::Down, Mode::Always).unwrap();
+    let mut calls = 0;
+    while valve.is_open() {
+        assert!(watched.status("any").await.is_err());
+        calls += 1;
+        assert!(calls < 100, "the valve stays open");
+    }
+    assert!(calls > 3, "one unlucky charge is no reason");
+    world.simulator.teller().switch(Fault::Down, Mode::Token).unwrap();
+    wait_until_open(&valve).await;
+    stop.cancel();
+}
+
+async fn wait_until_open(valve: &Valve) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !valve.is_open() {
+        assert!(Instant::now() < deadline, "the valve stays closed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -48,9 +48,10 @@ proptest! {
         let (mut ledger, mut took, mut gave) = (Ledger::default(), 0, 0);
         for (is_charge, amount) in tries {
             let before = ledger.clone();
-            let tried = match is_charge {
-                true => ledger.charge(eur(amount), at()),
-                false => ledger.refund(eur(amount), at()),
+            let tried = if is_charge {
+                ledger.charge(eur(amount), at())
+            } else {
+                ledger.refund(eur(amount), at())
             };
             if tried.is_ok() {
                 *(if is_charge { &mut took } else { &mut gave }) += amount;
