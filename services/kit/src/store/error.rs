@@ -84,5 +84,6 @@ impl Error {
 }
 
 fn is_not_executed(error: &Cause) -> bool {
-    matches!(error.query_details(), Some(QueryError::NotExecuted))
+    // One says that it was not run at all, the other that it was undone with the transaction.
+    matches!(error.query_details(), Some(QueryError::NotExecuted | QueryError::Cancelled))
 }
