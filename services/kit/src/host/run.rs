@@ -88,6 +88,7 @@ pub struct Hosted {
     pub urls: ServiceUrls,
     /// The URL of the NATS server.
     pub nats_url: String,
+    names: Vec<&'static str>,
     stop: CancellationToken,
     servers: Vec<JoinHandle<io::Result<()>>>,
     running: Vec<Running>,
@@ -96,6 +97,11 @@ pub struct Hosted {
 }
 
 impl Hosted {
+    /// Whether a service runs in this process.
+    pub fn hosts(&self, service: &str) -> bool {
+        self.names.contains(&service)
+    }
+
     /// Whether everything still runs; waits until something does not.
     pub async fn broken(&self) {
         self.nats.ended().await;
@@ -156,6 +162,7 @@ pub async fn host(
     let mut hosted = Hosted {
         urls,
         nats_url,
+        names: program.services.iter().map(|service| service.name()).collect(),
         stop: context.stop.clone(),
         servers: Vec::new(),
         running: Vec::new(),
