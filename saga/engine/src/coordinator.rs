@@ -188,19 +188,28 @@ impl Coordinator {
             .map_err(|error| StartError::Service(error.to_string()))?;
         let tasks = TaskTracker::new();
         let room = Arc::new(Semaphore::new(self.options.appends_in_flight.max(1)));
+        let of = || Arc::clone(&office);
         for track in &office.tracks {
-            let (office, track) = (|| Arc::clone(&office), || Arc::clone(track));
-            tasks.spawn(follower::follow(office(), track()));
-            tasks.spawn(timer::keep_time(office(), track(), Arc::clone(&room)));
-            tasks.spawn(retention::retain(office(), track()));
+            let track = || Arc::clone(track);
+            tasks.spawn(follower::follow(of(), track()));
+            tasks.spawn(timer::keep_time(of(), track(), Arc::clone(&room)));
+            tasks.spawn(until_stopped(of(), retention::retain(of(), track())));
         }
-        tasks.spawn(witness::witness(Arc::clone(&office), to_audit));
-        tasks.spawn(retention::keep_clock(Arc::clone(&office), first));
-        tasks.spawn(holding::watch(Arc::clone(&office)));
-        tasks.spawn(watch::watch(Arc::clone(&office)));
-        tasks.spawn(checkpoint::keep(Arc::clone(&office)));
+        tasks.spawn(until_stopped(of(), witness::witness(of(), to_audit)));
+        tasks.spawn(until_stopped(of(), retention::keep_clock(of(), first)));
+        tasks.spawn(until_stopped(of(), holding::watch(of())));
+        tasks.spawn(until_stopped(of(), watch::watch(of())));
+        tasks.spawn(checkpoint::keep(of()));
         tasks.close();
         Ok(CoordinatorHandle { office, tasks, service: Mutex::new(Some(service)) })
+    }
+}
+
+/// Nothing of this needs to be finished.
+async fn until_stopped(office: Arc<Office>, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = office.stop.cancelled() => {}
+        () = work => {}
     }
 }
 
@@ -257,10 +266,13 @@ impl CoordinatorHandle {
             tracing::debug!(%error, "the service was not stopped in order");
         }
         self.office.stop.cancel();
-        self.tasks.wait().await;
         self.office.in_hand.close();
+        let in_hand = async {
+            self.tasks.wait().await;
+            self.office.in_hand.wait().await;
+        };
         // An append that the server does not answer is given up: the next start does what is due.
-        if tokio::time::timeout(IN_HAND, self.office.in_hand.wait()).await.is_err() {
+        if tokio::time::timeout(IN_HAND, in_hand).await.is_err() {
             tracing::warn!("what is in hand takes too long and is broken off");
         }
         let mut written = vec![0; self.office.tracks.len()];

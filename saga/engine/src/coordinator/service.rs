@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::service::endpoint::Endpoint;
 use async_nats::service::{self, Request, Service, ServiceExt as _};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
@@ -15,12 +17,14 @@ use super::office::Office;
 use crate::log::Trace;
 use crate::log::jetstream::trace;
 use crate::wishes::{
-    Alarms, Cancel, ERROR_HEADER, GROUP, Get, History, List, Nudge, Pause, Resume, SERVICE, Settle,
-    Signal, Skip, Start, Wish,
+    Alarms, Cancel, ERROR_HEADER, Get, History, List, Nudge, Pause, Resume, SERVICE, Settle,
+    Signal, Skip, Start, Wish, subject,
 };
 
 /// Wishes that are answered at once, per endpoint.
 const AT_ONCE: usize = 64;
+/// How long a stopping coordinator waits for requests that are on their way.
+const LAST: Duration = Duration::from_millis(200);
 
 /// Starts answering. Ends when the service is stopped.
 pub(super) async fn serve(office: &Arc<Office>) -> Result<Service, async_nats::Error> {
@@ -75,13 +79,13 @@ type Answering<W> =
 
 impl Desk<'_> {
     async fn open<W: Wish>(&self, answering: Answering<W>) -> Result<(), async_nats::Error> {
-        let group = self.service.group_with_queue_group(GROUP, SERVICE);
-        let mut requests = group.endpoint(W::NAME).await?;
+        let builder = self.service.endpoint_builder().name(W::NAME).queue_group(SERVICE);
+        let mut requests = builder.add(subject(W::NAME)).await?;
         let office = Arc::clone(self.office);
         // It ends with the service: what was asked by then is still answered.
         self.office.in_hand.spawn(async move {
             let room = Arc::new(Semaphore::new(AT_ONCE));
-            while let Some(request) = requests.next().await {
+            while let Some(request) = next(&office, &mut requests).await {
                 let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
                 let (office, hand) = (Arc::clone(&office), office.in_hand.clone());
                 hand.spawn(async move {
@@ -91,6 +95,18 @@ impl Desk<'_> {
             }
         });
         Ok(())
+    }
+}
+
+/// The next request; after the stop only what has come already.
+async fn next(office: &Office, requests: &mut Endpoint) -> Option<Request> {
+    tokio::select! {
+        biased;
+        request = requests.next() => request,
+        () = office.stop.cancelled() => {
+            // Without a connection the server never says that this was the last one.
+            tokio::time::timeout(LAST, requests.next()).await.ok().flatten()
+        }
     }
 }
 

@@ -1,18 +1,21 @@
 //! Much at once, and more than one coordinator.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
-use saga_core::Plan;
+use saga_core::{Definition, Plan, Status, Step};
 use saga_engine::coordinator::{Coordinator, Options};
 use saga_engine::log::{Append, AppendError, ReadError};
-use saga_engine::wishes::{AlarmKind, Cancel};
-use saga_engine::{Engine, Log, Stored, Tail};
+use saga_engine::topology::{Holds, Topology};
+use saga_engine::wishes::{AlarmKind, Cancel, List};
+use saga_engine::{Engine, Log, Sagas, Stored, Tail, Trace};
+use serde_json::json;
 
-use super::world::{World, quick, trip, until};
+use super::world::{World, apply, quick, trip, until};
 
 /// Counts appends in flight on their way to the log.
 struct Counting {
@@ -104,6 +107,60 @@ async fn two_coordinators_append_each_time_out_once() {
     };
     assert!(world.wishes.ask(&wish).await.is_err_and(|error| error.to_string().contains("stuck")));
     other.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_coordinator_serves_several_types_and_shards() {
+    let sharded = Definition {
+        shards: Some(3),
+        ..Definition::new("parcel", 1).step(Step::compensable("pick", "depot").timeout_ms(400))
+    };
+    let world = World::new(trip()).await;
+    let parcel = Arc::new(Plan::new(sharded).unwrap());
+    let mut topology = Topology::of(&[&parcel], &[], 1);
+    topology.buckets.clear();
+    topology.streams.retain(|stream| stream.holds == Holds::Sagas);
+    apply(world.engine.jetstream(), &topology).await;
+    let engine = Engine::new(world.client.clone());
+    let coordinator = Coordinator::new(engine)
+        .saga(Arc::clone(&world.plan))
+        .saga(Arc::clone(&parcel))
+        .options(quick())
+        .start()
+        .await
+        .unwrap();
+    world.start("journey").await;
+    let parcels = Sagas::new(world.engine.clone(), Arc::clone(&parcel));
+    for number in 0..12 {
+        parcels.start(&format!("p{number}"), json!({}), Trace::default()).await.unwrap();
+    }
+    let of = |saga_type: Option<&str>, status: Status| List {
+        saga_type: saga_type.map(str::to_owned),
+        status: vec![status],
+        limit: Some(5),
+        cursor: None,
+    };
+    until("all are timed out", async || {
+        let health = coordinator.health();
+        (health.stuck == 13, health)
+    })
+    .await;
+    let mut found = BTreeSet::new();
+    let mut page = of(None, Status::Stuck);
+    loop {
+        let listed = world.wishes.ask(&page).await.unwrap();
+        found.extend(listed.sagas.into_iter().map(|saga| (saga.saga_type, saga.id)));
+        page.cursor = listed.cursor;
+        if page.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 13, "{found:?}");
+    let trips = world.wishes.ask(&of(Some("trip"), Status::Stuck)).await.unwrap();
+    assert_eq!(trips.sagas.len(), 1);
+    let used: BTreeSet<_> = (0..12).map(|number| parcel.shard(&format!("p{number}"))).collect();
+    assert!(used.len() > 1, "the sagas lie in several streams: {used:?}");
+    coordinator.shutdown().await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Coordinators and servers that stop and start again.
 
+use std::time::{Duration, Instant};
+
 use jetsaga_nats::testing::own_server;
 use saga_core::{Author, Change, Status};
 use saga_engine::topology::{CHECKPOINTS, Topology};
@@ -148,6 +150,22 @@ async fn a_coordinator_goes_on_after_the_server_was_killed_and_started_again() {
     // Nothing was lost or read twice.
     assert!(alarms.iter().all(|alarm| alarm.kind == AlarmKind::Stuck), "{alarms:?}");
     coordinator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_without_a_server_does_not_hang() {
+    let server = own_server().await;
+    let options = async_nats::ConnectOptions::new();
+    let client = jetsaga_nats::connect(server.url(), options).await.unwrap();
+    let world = World::on(client, trip()).await;
+    let coordinator = world.coordinator().await;
+    for number in 0..5 {
+        world.start(&format!("s{number}")).await;
+    }
+    server.kill().await;
+    let begun = Instant::now();
+    coordinator.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
 }
 
 #[tokio::test]
