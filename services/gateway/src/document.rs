@@ -8,6 +8,8 @@ use poem::{Endpoint, IntoResponse as _, Response};
 use poem_openapi::OpenApiService;
 use serde_json::Value;
 
+use crate::api;
+
 /// What the public document says about itself, in Markdown.
 pub fn description() -> String {
     let mut text = String::from(
@@ -31,16 +33,16 @@ pub fn description() -> String {
 }
 
 /// The public document: that of the gateway's routes, under the product's name.
-pub fn public(specs: &[String]) -> Value {
-    let mut document = service_kit::openapi::publish("Jetsaga", specs);
+pub fn public() -> Value {
+    let version = env!("CARGO_PKG_VERSION");
+    let spec = OpenApiService::new(api::documented(), "gateway", version).spec();
+    let mut document = service_kit::openapi::publish("Jetsaga", &[spec]);
     document["info"]["description"] = description().into();
     document
 }
 
 /// The page.
 pub fn page(document: &Value) -> impl Endpoint<Output = Response> + 'static {
-    let mut document = document.clone();
-    document["info"]["description"] = description().into();
     // poem-openapi carries the reader's script; it is given our document in place of its own.
     let service = OpenApiService::new((), "placeholder", "0");
     // A closing tag inside the text would end the page's script.

@@ -8,10 +8,9 @@
 use async_trait::async_trait;
 use jetsaga_contracts::order_saga::TYPE;
 use poem::Route;
-use poem_openapi::OpenApiService;
 use saga_engine::wishes::WishClient;
 use saga_engine::{Hub, Sagas};
-use service_kit::{Context, Running, Service, StartError, openapi};
+use service_kit::{Context, Running, Service, StartError};
 
 pub mod api;
 pub mod document;
@@ -62,15 +61,10 @@ impl Service for Gateway {
             wishes: WishClient::new(context.engine.client().clone()),
             context,
         };
-        let specs = specs();
-        let page = document::page(&openapi::publish("gateway", &specs));
+        let document = document::public();
+        let page = document::page(&document);
         let route = Route::new().at("/docs", poem::get(page)).nest("/", api::routes(shared));
-        Ok(Running { route, specs, paths: vec!["/docs"], on_stop: Vec::new() })
+        let (paths, document) = (vec!["/docs"], Some(document));
+        Ok(Running { route, paths, document, ..Running::default() })
     }
-}
-
-/// The documents of the routes, as poem-openapi writes them.
-pub fn specs() -> Vec<String> {
-    let version = env!("CARGO_PKG_VERSION");
-    vec![OpenApiService::new(api::documented(), "gateway", version).spec()]
 }

@@ -63,6 +63,7 @@ impl Service for InventoryService {
         Ok(Running {
             specs: vec![api.spec()],
             route: Route::new().nest("/", api),
+            document: None,
             paths: Vec::new(),
             on_stop: vec![Box::pin(async move {
                 let left = participant.shutdown(DRAIN).await;

@@ -86,6 +86,8 @@ pub struct Running {
     pub route: poem::Route,
     /// Its OpenAPI documents, as poem-openapi writes them.
     pub specs: Vec<String>,
+    /// The document to publish; `None`: the one that follows from `specs`.
+    pub document: Option<serde_json::Value>,
     /// Further paths that no document names.
     pub paths: Vec<&'static str>,
     /// What to do when the program stops, in order, before the database is closed.

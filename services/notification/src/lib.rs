@@ -87,6 +87,7 @@ impl Service for NotificationService {
         Ok(Running {
             specs: vec![api.spec()],
             route: Route::new().nest("/", api),
+            document: None,
             paths: Vec::new(),
             on_stop: vec![Box::pin(async move {
                 let left = participant.shutdown(DRAIN).await;

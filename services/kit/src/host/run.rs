@@ -295,7 +295,8 @@ fn routes(
     running: &Running,
     context: &Context,
 ) -> impl Endpoint<Output = Response> + 'static {
-    let document: Value = openapi::publish(context.name, &running.specs);
+    let published = || openapi::publish(context.name, &running.specs);
+    let document: Value = running.document.clone().unwrap_or_else(published);
     let mut paths = Paths::of(&[&document]);
     let common = ["/health/live", "/health/ready", "/health/startup", "/metrics"];
     for path in running.paths.iter().chain(&common).chain(&["/openapi.json", "/openapi.yaml"]) {
