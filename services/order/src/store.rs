@@ -30,9 +30,11 @@ const STATUSES: &str = "
     SELECT record::id(id) AS id, status FROM $ids.map(|$id| type::record('orders', $id))
 ";
 const ONE: &str = "SELECT * FROM type::record('orders', $id)";
+// The range is made by a function on purpose: of one that is written out, the database reads
+// everything before it looks at the limit.
 const PAGE: &str = "
     SELECT * FROM (SELECT VALUE type::record('orders', record::id(id)[1])
-        FROM orders_by_time:[$rank, $id]>.. LIMIT $limit)
+        FROM type::record('orders_by_time', [$rank, $id]>..) LIMIT $limit)
 ";
 
 /// The order service's database.

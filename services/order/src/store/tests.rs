@@ -90,3 +90,12 @@ async fn pages_are_newest_first_and_hold_everything_once() {
     assert_eq!(seen.len(), 50);
     assert_eq!(seen, sorted);
 }
+
+#[tokio::test]
+async fn a_page_costs_the_same_however_many_orders_there_are() {
+    let orders = orders().await;
+    let binds = serde_json::json!({ "rank": 0, "id": "", "limit": 7 });
+    let plan = orders.barrier().query(&format!("EXPLAIN {}", super::PAGE.trim()), binds).await;
+    let plan = plan.unwrap().remove(0).to_string();
+    assert!(plan.contains("Scan [ctx: Db] [source: type::record(...), limit: $limit]"), "{plan}");
+}
