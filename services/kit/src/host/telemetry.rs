@@ -5,8 +5,22 @@ use std::sync::OnceLock;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged when `RUST_LOG` says nothing: the shop's warnings, and little of its libraries.
-const QUIET: &str = "warn,surrealdb=error,surrealdb_core=error";
+/// The database's libraries speak of their own end when the program stops: everything that they
+/// acknowledged is on disk by then, and errors of queries come back to whoever asked.
+macro_rules! without_database {
+    ($level:literal) => {
+        concat!(
+            $level,
+            ",surrealkv=error,surrealdb=off,surrealdb_core=off,surrealdb_datastore=off,",
+            "surrealdb_engine_local=off,surrealdb_kvs=off,surrealdb_engine_api=off"
+        )
+    };
+}
+
+/// What is logged when `RUST_LOG` says nothing: the shop's warnings.
+const QUIET: &str = without_database!("warn");
+/// The same for programs that read the log.
+const FULL: &str = without_database!("info");
 
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

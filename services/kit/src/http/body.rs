@@ -8,6 +8,7 @@ use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry
 use poem_openapi::types::Type;
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{FieldProblem, Problem};
 
@@ -68,24 +69,33 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let inner = error.inner();
-        if !inner.is_data() {
-            let detail = format!("the body is not JSON: {inner}");
-            return Problem::bad_request("bad_request", detail);
-        }
-        let detail = inner.to_string();
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::bad_request("bad_request", format!("the body is not JSON: {error}"))
+    })?;
+    whole(&mut value);
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let detail = error.inner().to_string();
         let pointer = pointer(error.path(), &detail);
         let field = FieldProblem { pointer, code: "invalid".to_owned(), detail };
         let detail = "the body does not have the form that the document describes";
         let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
         Problem { errors: vec![field], ..problem }
-    })?;
-    reader.end().map_err(|error| {
-        Problem::bad_request("bad_request", format!("after the JSON there is more: {error}"))
-    })?;
-    Ok(value)
+    })
+}
+
+/// To JSON, `2.0` is as good an integer as `2`.
+fn whole(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(whole),
+        Value::Object(fields) => fields.values_mut().for_each(whole),
+        Value::Number(number) => {
+            let text = number.to_string();
+            if let Some(Ok(integer)) = text.strip_suffix(".0").map(str::parse::<i64>) {
+                *value = integer.into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// The path as a JSON pointer. For an unknown or missing field serde names the object; the field
@@ -146,6 +156,8 @@ mod tests {
         );
         assert_eq!(pointer_of("{"), "bad_request");
         assert_eq!(pointer_of(r#"{"lines":[]} more"#), "bad_request");
+        assert_eq!(read::<Order>(br#"{"lines":[{"quantity":2.0}]}"#).unwrap().lines.len(), 1);
+        assert_eq!(pointer_of(r#"{"lines":[{"quantity":2.5}]}"#), "/lines/0/quantity");
         assert_eq!(read::<Order>(br#"{"lines":[]}"#).unwrap().lines.len(), 0);
     }
 }

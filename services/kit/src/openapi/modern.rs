@@ -11,6 +11,7 @@ pub(super) fn modernise(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(modernise),
         Value::Object(fields) => {
             media_types(fields);
+            event_streams(fields);
             nullable(fields);
             bounds(fields);
             formats(fields);
@@ -29,6 +30,19 @@ fn media_types(fields: &mut Map<String, Value>) {
         .map(|(name, value)| (name.replace("; charset=utf-8", ""), value))
         .collect();
     *content = renamed;
+}
+
+/// poem-openapi describes an event stream as the array of what its events carry; on the wire each
+/// event has an id, a name, and its data as one line of JSON.
+fn event_streams(fields: &mut Map<String, Value>) {
+    let Some(stream) = fields.get_mut("text/event-stream") else { return };
+    let Some(items) = stream["schema"].get("items").cloned() else { return };
+    let data = json!({
+        "type": "string", "contentMediaType": "application/json", "contentSchema": items,
+    });
+    let text = json!({ "type": "string" });
+    let properties = json!({ "id": text, "event": text, "data": data });
+    stream["schema"] = json!({ "type": "object", "properties": properties });
 }
 
 fn nullable(fields: &mut Map<String, Value>) {

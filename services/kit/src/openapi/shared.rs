@@ -17,6 +17,7 @@ pub(super) fn complete(document: &mut Value, title: &str) {
     document["security"] = json!([]);
     document["servers"] = json!([{ "url": "/", "description": "where this document came from" }]);
     document["components"]["schemas"]["Problem"] = problem_schema();
+    close_bodies(document);
     let Some(Value::Object(paths)) = document.get_mut("paths") else { return };
     for (path, item) in paths.iter_mut() {
         for method in METHODS {
@@ -24,6 +25,40 @@ pub(super) fn complete(document: &mut Value, title: &str) {
                 operation_of(operation, path.contains('{'), method != "get");
             }
         }
+    }
+}
+
+/// Bodies have no fields but those that are described: what a client misspells is refused.
+fn close_bodies(document: &mut Value) {
+    let mut open: Vec<String> = Vec::new();
+    let operations = document["paths"].as_object().into_iter().flat_map(Map::values);
+    let operations = operations.filter_map(Value::as_object).flat_map(Map::values);
+    operations.for_each(|operation| references(&operation["requestBody"], &mut open));
+    let mut closed = Vec::new();
+    while let Some(name) = open.pop() {
+        let schema = &mut document["components"]["schemas"][&name];
+        if closed.contains(&name) || schema.is_null() {
+            continue;
+        }
+        if schema.get("properties").is_some() {
+            schema["additionalProperties"] = Value::Bool(false);
+        }
+        references(schema, &mut open);
+        closed.push(name);
+    }
+}
+
+/// The names of the schemas that a part of the document refers to.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                found.extend(reference.strip_prefix("#/components/schemas/").map(str::to_owned));
+            }
+            fields.values().for_each(|field| references(field, found));
+        }
+        _ => {}
     }
 }
 
@@ -38,7 +73,7 @@ fn operation_of(operation: &mut Map<String, Value>, has_parameter: bool, has_eff
     if has_parameter || has_query || has_body {
         missing.push(("400", "the request cannot be understood"));
     }
-    if has_parameter {
+    if has_parameter || has_query {
         missing.push(("404", "there is no such thing"));
     }
     if has_effect {

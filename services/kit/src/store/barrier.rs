@@ -27,10 +27,13 @@ pub struct Work(Vec<Statement>);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
     /// SurrealQL that reads its data as `$m`. The same constant text for every saga, so that the
-    /// statements of many sagas run as one loop. `THROW 'raced'` in it means that something it was
-    /// decided on is not as it was read.
+    /// statements of many sagas run as one loop. A text that reads `$all` instead runs once, with
+    /// the data of all sagas in an array: `INSERT INTO stock $all RETURN NONE` takes a third of
+    /// the time of a `CREATE` for each. `THROW 'raced'` in it means that something it was decided
+    /// on is not as it was read.
     pub text: &'static str,
-    /// What `$m` is: JSON without nulls, floats and integers beyond `i64`.
+    /// What `$m`, or one element of `$all`, is: JSON without nulls, floats and integers beyond
+    /// `i64`.
     pub data: Value,
 }
 
@@ -156,7 +159,13 @@ fn transaction(changes: &[Change<Work>]) -> Result<(String, Value), Error> {
     let mut binds = json!({ "created": created, "updated": updated });
     for (index, (statement, all)) in works.iter().enumerate() {
         let name = format!("work{index}");
-        text.push_str(&format!("FOR $m IN ${name} {{ {statement} }};\n"));
+        // A loop of one turn keeps what the text defines to itself.
+        let turns = if statement.contains("$all") {
+            format!("FOR $all IN [${name}]")
+        } else {
+            format!("FOR $m IN ${name}")
+        };
+        text.push_str(&format!("{turns} {{ {statement} }};\n"));
         binds[name] = json!(all);
     }
     text.push_str("COMMIT;");

@@ -48,6 +48,27 @@ async fn a_batch_is_one_transaction() {
 }
 
 #[tokio::test]
+async fn a_text_for_all_runs_once_for_a_batch() {
+    let store = stocked(0).await;
+    let insert = |sku: &str| Change {
+        key: Key::new("order", sku, "inventory"),
+        seen: None,
+        row: Row::done("r", json!({})),
+        work: Work::one("INSERT INTO stock $all RETURN NONE", json!({ "id": sku, "on_hand": 1 })),
+    };
+    let results = store.commit((0..64).map(|n| insert(&format!("s{n}"))).collect()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    // One that is there already falls out of its batch alone.
+    let mut again = insert("s1");
+    again.key = Key::new("order", "again", "inventory");
+    let results = store.commit(vec![insert("new"), again]).await;
+    assert!(results[0].is_ok(), "{results:?}");
+    assert!(matches!(results[1], Err(CommitError::Raced)), "{results:?}");
+    let count = store.query("SELECT count() FROM stock GROUP ALL", json!({})).await.unwrap();
+    assert_eq!(count[0][0]["count"], 66);
+}
+
+#[tokio::test]
 async fn one_bad_change_does_not_hold_up_its_neighbours() {
     let store = stocked(3).await;
     let mut wrong = take("wrong", 1);
