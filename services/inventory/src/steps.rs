@@ -43,14 +43,14 @@ impl Step for Allocate {
             .flat_map(|job| job.input.lines.iter().map(|line| line.sku.as_str()))
             .collect();
         let skus: Vec<&str> = skus.into_iter().collect();
-        let mut shelf = match self.warehouse.shelf(&skus).await {
-            Ok(shelf) => shelf,
+        let mut stock = match self.warehouse.shelf(&skus).await {
+            Ok(found) => found,
             Err(error) => return jobs.iter().map(|_| Answer::again(&error)).collect(),
         };
         jobs.iter()
             .map(|job| {
                 let lines = lines(&job.input);
-                match shelf.take(&lines) {
+                match stock.take(&lines) {
                     Ok(()) => {
                         let work = store::allocate(&job.saga_id, &lines, job.at_ms);
                         Answer::Done(Allocated { lines }, work)

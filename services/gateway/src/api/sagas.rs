@@ -186,6 +186,7 @@ impl SagaApi {
         operation_id = "getDefinition",
         tag = "Group::Sagas"
     )]
+    #[expect(clippy::unused_async, reason = "poem-openapi wants every operation to be async")]
     async fn definition(
         &self,
         /// The saga type.

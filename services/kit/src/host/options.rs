@@ -45,7 +45,7 @@ pub struct HostOptions {
     #[arg(long, env = "JETSAGA_STORE", default_value = "embedded")]
     pub store: String,
 
-    /// Form of the log; RUST_LOG chooses what is in it
+    /// Form of the log; `RUST_LOG` chooses what is in it
     #[arg(long, env = "JETSAGA_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
 }

@@ -33,9 +33,8 @@ pub enum LogForm {
 
 /// Begins to log. Called once; a second call changes nothing.
 pub fn log(form: LogForm) {
-    let quiet =
-        if form == LogForm::Json { "info,surrealdb=error,surrealdb_core=error" } else { QUIET };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
+    let usual = if form == LogForm::Json { FULL } else { QUIET };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match form {
         LogForm::Text => builder.with_target(false).try_init(),

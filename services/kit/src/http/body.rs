@@ -1,5 +1,7 @@
 //! A JSON body that says exactly what is wrong with it.
 
+use std::fmt::Write as _;
+
 use poem::http::StatusCode;
 use poem::{Request, RequestBody};
 use poem_openapi::error::ContentTypeError;
@@ -104,18 +106,23 @@ fn pointer(path: &serde_path_to_error::Path, message: &str) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            serde_path_to_error::Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
+            serde_path_to_error::Segment::Seq { index } => push(&mut pointer, index),
             serde_path_to_error::Segment::Map { key } => {
-                pointer.push_str(&format!("/{}", key.replace('~', "~0").replace('/', "~1")));
+                push(&mut pointer, &key.replace('~', "~0").replace('/', "~1"));
             }
             serde_path_to_error::Segment::Enum { .. } | serde_path_to_error::Segment::Unknown => {}
         }
     }
     let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
     if let Some(missing) = missing {
-        pointer.push_str(&format!("/{missing}"));
+        push(&mut pointer, &missing);
     }
     pointer
+}
+
+fn push(pointer: &mut String, segment: &dyn std::fmt::Display) {
+    // Writing to a string cannot fail.
+    write!(pointer, "/{segment}").unwrap_or_default();
 }
 
 #[cfg(test)]

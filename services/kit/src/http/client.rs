@@ -54,6 +54,16 @@ pub struct ServiceClient {
     breakers: Arc<Mutex<BTreeMap<String, Breaker>>>,
 }
 
+/// The value of a query parameter.
+#[derive(Debug, Clone)]
+pub struct QueryValue(String);
+
+impl<T: std::fmt::Display> From<T> for QueryValue {
+    fn from(value: T) -> Self {
+        Self(value.to_string())
+    }
+}
+
 /// A call to another service.
 #[derive(Debug, Clone)]
 pub struct Call<'a> {
@@ -89,8 +99,8 @@ impl<'a> Call<'a> {
 
     /// With a query parameter.
     #[must_use]
-    pub fn query(mut self, name: &'a str, value: impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
+    pub fn query(mut self, name: &'a str, value: impl Into<QueryValue>) -> Self {
+        self.query.push((name, value.into().0));
         self
     }
 

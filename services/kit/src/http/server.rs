@@ -20,7 +20,7 @@ use counted::Counted;
 /// Most connections of one listener; further ones wait until one ends.
 const CONNECTIONS: usize = 4_096;
 /// A connection that is silent for this long is closed.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// How long requests in hand, event streams among them, may take to end.
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -49,12 +49,11 @@ fn nullable(fields: &mut Map<String, Value>) {
     if fields.remove("nullable") != Some(Value::Bool(true)) {
         return;
     }
-    match fields.get_mut("type") {
-        Some(kind @ Value::String(_)) => *kind = json!([kind.clone(), "null"]),
-        _ => {
-            let inner = Value::Object(std::mem::take(fields));
-            fields.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
-        }
+    if let Some(kind @ Value::String(_)) = fields.get_mut("type") {
+        *kind = json!([kind.clone(), "null"]);
+    } else {
+        let inner = Value::Object(std::mem::take(fields));
+        fields.insert("anyOf".to_owned(), json!([inner, { "type": "null" }]));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The barrier in SurrealDB: rows and business changes in one transaction, many messages at once.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use saga_engine::saga_core::barrier::{Key, Row};
 use saga_engine::{Barrier, Change, CommitError};
@@ -67,7 +68,7 @@ impl Barrier for Store {
         let text =
             "SELECT record::id(id) AS key, row FROM $ids.map(|$id| type::record('barrier', $id))";
         let found: Vec<Value> =
-            self.rows(text, json!({ "ids": ids })).await.map_err(unavailable)?;
+            self.rows(text, json!({ "ids": ids })).await.map_err(|error| unavailable(&error))?;
         let mut rows = BTreeMap::new();
         for entry in &found {
             let key = entry["key"].as_str().unwrap_or_default();
@@ -165,7 +166,8 @@ fn transaction(changes: &[Change<Work>]) -> Result<(String, Value), Error> {
         } else {
             format!("FOR $m IN ${name}")
         };
-        text.push_str(&format!("{turns} {{ {statement} }};\n"));
+        // Writing to a string cannot fail.
+        writeln!(text, "{turns} {{ {statement} }};").unwrap_or_default();
         binds[name] = json!(all);
     }
     text.push_str("COMMIT;");
@@ -183,6 +185,6 @@ fn text_of(row: &Row) -> Result<String, Error> {
     serde_json::to_string(row).map_err(|error| Error::Shape(error.to_string()))
 }
 
-fn unavailable(error: Error) -> CommitError {
+fn unavailable(error: &Error) -> CommitError {
     CommitError::Unavailable(error.to_string())
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 #[handler]
-async fn echo(body: poem::web::Json<Value>) -> poem::web::Json<Value> {
+fn echo(body: poem::web::Json<Value>) -> poem::web::Json<Value> {
     poem::web::Json(body.0)
 }
 
@@ -86,7 +86,7 @@ async fn more_than_can_be_worked_on_is_shed() {
         client.get("/never").send(),
         client.get("/never").send(),
     );
-    let (_, _, third) = three.await;
+    let (_, _, third) = Box::pin(three).await;
     third.assert_header("retry-after", "1");
     problem(third, 503, "overloaded").await;
 }
