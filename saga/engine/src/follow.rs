@@ -59,7 +59,7 @@ impl Hub {
                 ReadError::Unavailable(format!("{stream} cannot be followed: {error}"))
             })?;
             let reader = Reader { stream, engine: engine.clone(), hub: Arc::downgrade(&inner) };
-            let reading = stop.clone().run_until_cancelled_owned(reader.run(last));
+            let reading = Box::pin(stop.clone().run_until_cancelled_owned(reader.run(last)));
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
                 // Whoever still follows sees the end of its events.
                 reading.await.unwrap_or_default();

@@ -119,8 +119,9 @@ impl Log for JetStreamLog {
             &stream,
         ));
         let subject = subject::of(&token, record);
-        let publish = self.context.send_publish(subject, message).await.map_err(refused)?;
-        publish.await.map(|acknowledged| acknowledged.sequence).map_err(refused)
+        let publish =
+            self.context.send_publish(subject, message).await.map_err(|error| refused(&error))?;
+        publish.await.map(|acknowledged| acknowledged.sequence).map_err(|error| refused(&error))
     }
 
     async fn last(&self, plan: &Plan, id: &str, at_least: u64) -> Result<Option<Tail>, ReadError> {
@@ -148,7 +149,7 @@ fn headers(append: &Append, filter: &str, stream: &str) -> HeaderMap {
     headers
 }
 
-fn refused(error: jetstream::context::PublishError) -> AppendError {
+fn refused(error: &jetstream::context::PublishError) -> AppendError {
     let server = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
     match (error.kind(), server) {
         (PublishErrorKind::WrongLastSequence, _) => AppendError::Conflict,

@@ -60,8 +60,7 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
     }
 
     async fn undo_all(&self, jobs: &[&Undo<Value, Value>]) -> Vec<UndoAnswer<S::Work>> {
-        let (jobs, mut slots) =
-            readable(jobs, |undo| typed_undo::<S>(undo), |reason| UndoAnswer::GiveUp(reason));
+        let (jobs, mut slots) = readable(jobs, typed_undo::<S>, UndoAnswer::GiveUp);
         let answers = if jobs.is_empty() { Vec::new() } else { self.0.undo_all(&jobs).await };
         fill(&mut slots, answers.into_iter());
         let why = "undo_all gave fewer answers than there were jobs";
