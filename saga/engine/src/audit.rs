@@ -1,8 +1,12 @@
 //! Folds histories again: is every record what its event makes of the one before?
 
+use std::sync::Arc;
+
 use saga_core::{Lie, Plan, verify, verify_start};
 
-use crate::log::Stored;
+use crate::engine::Engine;
+use crate::log::{ReadError, Stored};
+use crate::wishes::Alarm;
 
 /// A record that is not the fold of its history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +38,17 @@ pub fn fold(plan: &Plan, history: &[Stored]) -> Result<(), Finding> {
             .map_err(|lie| finding(found, lie))?;
     }
     Ok(())
+}
+
+/// Reads all streams of `plans` from their first message to their last and checks every message:
+/// records that are not the fold of their history, writes that slipped past the check, missing
+/// events, messages that are no records, unknown definitions. Sagas that are stuck are listed, too.
+/// Nothing is changed. Empty: all is well.
+///
+/// # Errors
+/// When a stream cannot be read.
+pub async fn streams(engine: &Engine, plans: &[Arc<Plan>]) -> Result<Vec<Alarm>, ReadError> {
+    crate::coordinator::audit(engine, plans).await
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::engine::{DefinitionError, Engine};
 use crate::wishes::Alarm;
 
 mod alarms;
+mod audit;
 mod book;
 mod checkpoint;
 mod clock;
@@ -45,6 +46,7 @@ mod timer;
 mod watch;
 mod witness;
 
+pub(crate) use audit::audit;
 use office::{Office, Track};
 
 /// How long a shutdown waits for what is in hand.

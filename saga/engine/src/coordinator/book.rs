@@ -41,6 +41,8 @@ pub(super) struct Book {
     index: BTreeSet<(i64, String)>,
     wheel: wheel::Wheel,
     records: usize,
+    /// Keep every open saga's last record, whatever it costs.
+    keeps_all: bool,
 }
 
 /// An ended saga.
@@ -101,6 +103,11 @@ impl Book {
     /// An empty memory of the stream that was created then.
     pub(super) fn of(created: String) -> Self {
         Self { created, ..Self::default() }
+    }
+
+    /// A memory that checks every event as it comes.
+    pub(super) fn keeping_all(created: String) -> Self {
+        Self { keeps_all: true, ..Self::of(created) }
     }
 
     /// Takes note of a message. `plan` is the definition that the saga follows, if it is known.
@@ -176,7 +183,7 @@ impl Book {
         started_ms: i64,
         waits: Vec<Wait>,
     ) {
-        let fits = self.records + seen.size <= RECORDS_MAX;
+        let fits = self.keeps_all || self.records + seen.size <= RECORDS_MAX;
         let record = fits.then(|| (Arc::clone(&seen.record), seen.size));
         if fits {
             self.records += seen.size;

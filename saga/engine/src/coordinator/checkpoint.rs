@@ -205,3 +205,36 @@ async fn try_load(
 
 /// How long a final checkpoint may take.
 pub(super) const LAST: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use saga_core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_large_checkpoint_is_cut_into_parts_that_the_server_takes() {
+        let ended = |number: u32| Ended {
+            sequence: number.into(),
+            at_ms: 1_795_427_115_938,
+            started_ms: 1_795_427_115_002,
+            n: 5,
+            status: Status::Completed,
+            cause: None,
+        };
+        let lines = (0..10_000).map(|number| Line::Ended(format!("saga-{number}"), ended(number)));
+        let parts = split(lines).unwrap();
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.len() <= PART), "{}", parts.len());
+        let read = parts.iter().flat_map(|part| part.split(|&byte| byte == b'\n'));
+        let ids = read.map(|line| match serde_json::from_slice(line).unwrap() {
+            Line::Ended(id, found) => (id, u32::try_from(found.sequence).unwrap()),
+            Line::Open(id, _) => panic!("{id} is not open"),
+        });
+        assert!(ids.eq((0..10_000).map(|number| (format!("saga-{number}"), number))));
+    }
+
+    #[test]
+    fn no_sagas_make_no_parts() {
+        assert_eq!(split(std::iter::empty()).unwrap(), Vec::<Vec<u8>>::new());
+    }
+}

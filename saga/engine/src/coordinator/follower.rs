@@ -125,10 +125,12 @@ async fn open_book(office: &Office, track: &Track, facts: &clock::StreamFacts) {
             office.alarms.clear_all(&track.saga_type);
         }
     }
-    let holds = office.holds(&track.saga_type);
-    let book = match checkpoint::load(office, track, facts, &holds).await {
-        Some(book) => book,
-        None => Book::of(facts.created.clone()),
+    let book = if office.only_audits {
+        Book::keeping_all(facts.created.clone())
+    } else {
+        let holds = office.holds(&track.saga_type);
+        let known = checkpoint::load(office, track, facts, &holds).await;
+        known.unwrap_or_else(|| Book::of(facts.created.clone()))
     };
     {
         let mut now = track.book();

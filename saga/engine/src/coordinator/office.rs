@@ -31,6 +31,8 @@ pub(super) struct Office {
     pub(super) stop: CancellationToken,
     /// Work in hand.
     pub(super) in_hand: TaskTracker,
+    /// It only reads, and every message from the first on: no checkpoint, no time-outs.
+    pub(super) only_audits: bool,
     holds: Mutex<BTreeMap<String, Holds>>,
 }
 
@@ -118,6 +120,7 @@ impl Office {
             audits,
             stop: CancellationToken::new(),
             in_hand: TaskTracker::new(),
+            only_audits: false,
             holds: Mutex::default(),
         }
     }

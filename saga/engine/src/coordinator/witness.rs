@@ -26,6 +26,15 @@ pub(super) async fn witness(office: Arc<Office>, mut audits: mpsc::Receiver<Audi
     }
 }
 
+/// Folds whatever waits to be folded.
+pub(super) async fn drain(office: &Office, audits: &mut mpsc::Receiver<Audit>) {
+    while let Ok(audit) = audits.try_recv() {
+        if let Err(error) = look(office, &audit).await {
+            tracing::warn!(saga = audit.id, error, "a history could not be folded again");
+        }
+    }
+}
+
 async fn look(office: &Office, audit: &Audit) -> Result<(), String> {
     let (track, id) = (&audit.track, audit.id.as_str());
     let Some(any) = office.engine.newest(&track.saga_type) else { return Ok(()) };

@@ -98,6 +98,34 @@ async fn a_saga_behind_a_slip_is_still_timed_out() {
 }
 
 #[tokio::test]
+async fn an_audit_reads_everything_and_says_what_is_wrong() {
+    let world = World::new(trip()).await;
+    world.start("good").await;
+    for step in ["flight", "hotel", "mail"] {
+        world.done("good", step).await;
+    }
+    let plans = [std::sync::Arc::clone(&world.plan)];
+    let audit = async || saga_engine::audit::streams(&world.engine, &plans).await.unwrap();
+    assert_eq!(audit().await, []);
+    let started = world.start("bad").await;
+    world.done("bad", "flight").await;
+    let event = saga_core::Event::new(
+        saga_core::Author::service("air"),
+        saga_core::Change::failed("flight", "full", "no seat"),
+    );
+    let slip = started.record.next(&world.plan, started.sequence, event).unwrap();
+    rude_record(&world, &slip).await;
+    let mut lie = world.start("liar").await.record;
+    (lie.id, lie.request) = ("other".to_owned(), "sha256:0".to_owned());
+    rude_record(&world, &lie).await;
+    let mut found: Vec<_> =
+        audit().await.into_iter().map(|alarm| (alarm.kind, alarm.about)).collect();
+    found.sort();
+    let slipped = (AlarmKind::Slipped, "bad".to_owned());
+    assert_eq!(found, [slipped, (AlarmKind::Lying, "other".to_owned())]);
+}
+
+#[tokio::test]
 async fn a_missing_event_is_noticed_and_readers_go_on_before_it() {
     let world = World::new(trip()).await;
     let coordinator = world.coordinator().await;
