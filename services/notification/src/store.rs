@@ -12,10 +12,14 @@ mod tests;
 /// The tables, as migrations.
 pub const SCHEMA: &str = include_str!("../schema.surql");
 
-const PUT: &str = "UPSERT type::record('notifications', $m.id) CONTENT $m RETURN NONE;";
+const PUT: &str = "
+    INSERT INTO notifications $all ON DUPLICATE KEY UPDATE status = $input.status,
+        attempts = $input.attempts, last_error = $input.last_error, sent = $input.sent
+        RETURN NONE
+";
 // What was settled meanwhile stays as it is.
 const NOTE: &str = "
-    FOR $m IN $all {
+    FOR $m IN $pending {
         LET $it = type::record('notifications', $m.id);
         IF $it.status IS NONE OR $it.status = 'pending' { UPSERT $it CONTENT $m RETURN NONE };
     };
@@ -58,8 +62,8 @@ impl Deliveries {
     /// Takes note of tries that did not succeed, outside of any barrier: these deliveries come
     /// again, and meanwhile can be seen.
     pub async fn note(&self, pending: &[Delivery]) -> Result<(), Error> {
-        let all: Vec<_> = pending.iter().map(data).collect();
-        self.0.query(NOTE, json!({ "all": all })).await.map(drop)
+        let pending: Vec<_> = pending.iter().map(data).collect();
+        self.0.query(NOTE, json!({ "pending": pending })).await.map(drop)
     }
 }
 

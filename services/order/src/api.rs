@@ -79,7 +79,7 @@ impl Api {
         if if_none_match.0.is_some_and(|has| names(&has, &etag)) {
             return Ok(OneOrder::NotModified(etag));
         }
-        let history = found.order.history.iter().map(transition).collect();
+        let history = found.order.history().map(transition).collect();
         Ok(OneOrder::Order(Json(Order { history: Some(history), ..view(found) }), etag))
     }
 
@@ -109,13 +109,13 @@ fn page(mut found: Vec<Found>, limit: usize) -> Page<Order> {
     let next = found
         .last()
         .filter(|_| !is_last)
-        .map(|last| Cursor::encode(&After { created: last.order.created, id: last.id.clone() }));
+        .map(|last| Cursor::encode(&After { created: last.order.first.at, id: last.id.clone() }));
     Page::new(found.into_iter().map(view).collect(), next)
 }
 
 /// The history only grows, so its length is the version.
 fn etag(order: &StoredOrder) -> String {
-    format!("\"{}\"", order.history.len())
+    format!("\"{}\"", order.standing().version)
 }
 
 /// Whether an `If-None-Match` names this entity tag (RFC 9110, section 13.1.2: weak comparison).
@@ -126,8 +126,9 @@ fn names(header: &str, etag: &str) -> bool {
         .any(|tag| tag == "*" || tag == etag)
 }
 
-fn view(found: Found) -> Order {
-    let Found { id, order: StoredOrder { status, reason, placed, created, updated, .. } } = found;
+fn view(Found { id, order }: Found) -> Order {
+    let Entry { status, reason, at: updated, .. } = order.last().clone();
+    let StoredOrder { placed, first, .. } = order;
     Order {
         id,
         status,
@@ -137,7 +138,7 @@ fn view(found: Found) -> Order {
         total: placed.total,
         currency: placed.currency,
         history: None,
-        created_at: time(created),
+        created_at: time(first.at),
         updated_at: time(updated),
     }
 }

@@ -13,7 +13,7 @@ use serde::Deserialize as _;
 use service_kit::Work;
 
 use crate::{
-    order::{Entry, Move, Next, Placed, StoredOrder, next, reason_of},
+    order::{Entry, Move, Next, Placed, Standing, StoredOrder, next, reason_of},
     store::{self, Orders},
 };
 
@@ -39,7 +39,7 @@ impl Mirror for FollowEndings {
 
     async fn ended(&self, endings: &[Ending<OrderInput>]) -> Vec<MirrorAnswer<Work>> {
         let ids: Vec<_> = endings.iter().map(|ending| ending.record.id.as_str()).collect();
-        match self.orders.statuses(&ids).await {
+        match self.orders.standings(&ids).await {
             Ok(known) => {
                 endings.iter().map(|ending| MirrorAnswer::Commit(follow(ending, &known))).collect()
             }
@@ -51,7 +51,7 @@ impl Mirror for FollowEndings {
 }
 
 /// Decides one ending over where its order stands.
-fn follow(ending: &Ending<OrderInput>, known: &HashMap<OrderId, OrderStatus>) -> Work {
+fn follow(ending: &Ending<OrderInput>, known: &HashMap<OrderId, Standing>) -> Work {
     let record = &ending.record;
     let (by, reason) = match record.status {
         Status::Completed => (Move::Completed, None),
@@ -65,7 +65,7 @@ fn follow(ending: &Ending<OrderInput>, known: &HashMap<OrderId, OrderStatus>) ->
         return Work::none();
     };
     let seen = known.get(&id).copied();
-    match next(seen, by) {
+    match next(seen.map(|standing| standing.status), by) {
         Ok(Next::To(status)) => {
             let entry = entry(ending, status, reason);
             match seen {

@@ -87,22 +87,27 @@ pub fn next(from: Option<OrderStatus>, by: Move) -> Result<Next, Illegal> {
     }
 }
 
-/// An order as the store keeps it. Times are milliseconds since the epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Most entries that a history can have: placed, in need of attention, cancelled.
+pub const LONGEST_HISTORY: usize = 3;
+
+/// An order as it is kept: what never changes, and a history that only grows.
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredOrder {
-    /// Where it stands.
-    pub status: OrderStatus,
-    /// Why it stands there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Reason>,
-    /// What was ordered: never changed.
+    /// What was ordered.
     pub placed: Placed,
-    /// When it was placed, by the log's clock.
-    pub created: i64,
-    /// When it last changed, by the log's clock.
-    pub updated: i64,
-    /// How it came here, oldest first; entries are only ever added.
-    pub history: Vec<Entry>,
+    /// Where it began.
+    pub first: Entry,
+    /// Where it went from there, oldest first.
+    pub moves: Vec<Entry>,
+}
+
+/// Where an order stands, and how many entries its history has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The status.
+    pub status: OrderStatus,
+    /// The number of entries; the next one has this number plus one.
+    pub version: usize,
 }
 
 /// What was ordered, by whom, at which prices.
@@ -137,16 +142,24 @@ pub struct Entry {
 }
 
 impl StoredOrder {
-    /// An order whose history begins with `entry`.
-    pub fn new(placed: Placed, entry: Entry) -> Self {
-        Self {
-            status: entry.status,
-            reason: entry.reason.clone(),
-            placed,
-            created: entry.at,
-            updated: entry.at,
-            history: vec![entry],
-        }
+    /// An order whose history begins with `first`.
+    pub fn new(placed: Placed, first: Entry) -> Self {
+        Self { placed, first, moves: Vec::new() }
+    }
+
+    /// The last entry: where it stands, why, and since when.
+    pub fn last(&self) -> &Entry {
+        self.moves.last().unwrap_or(&self.first)
+    }
+
+    /// The whole history, oldest first.
+    pub fn history(&self) -> impl Iterator<Item = &Entry> {
+        std::iter::once(&self.first).chain(&self.moves)
+    }
+
+    /// Where it stands.
+    pub fn standing(&self) -> Standing {
+        Standing { status: self.last().status, version: 1 + self.moves.len() }
     }
 }
 

@@ -12,7 +12,7 @@ use service_kit::Work;
 
 use crate::{
     order::{
-        Entry, Move, Next, Placed, StoredOrder, next,
+        Entry, Move, Next, Placed, Standing, StoredOrder, next,
         pricing::{self, Unpriceable},
         reason_of,
     },
@@ -74,17 +74,17 @@ impl Step for PlaceOrder {
 
     async fn undo_all(&self, jobs: &[OrderUndo]) -> Vec<UndoAnswer<Work>> {
         let ids: Vec<_> = jobs.iter().map(|undo| undo.job.saga_id.as_str()).collect();
-        let statuses = match self.orders.statuses(&ids).await {
-            Ok(statuses) => statuses,
+        let standings = match self.orders.standings(&ids).await {
+            Ok(standings) => standings,
             Err(error) => {
                 return jobs.iter().map(|_| UndoAnswer::Again(None, error.to_string())).collect();
             }
         };
-        let status = |undo: &OrderUndo| {
+        let standing = |undo: &OrderUndo| {
             let id = undo.job.saga_id.parse::<OrderId>().ok()?;
-            statuses.get(&id).map(|status| (id, *status))
+            standings.get(&id).map(|standing| (id, *standing))
         };
-        jobs.iter().map(|undo| cancel(undo, status(undo))).collect()
+        jobs.iter().map(|undo| cancel(undo, standing(undo))).collect()
     }
 }
 
@@ -115,8 +115,8 @@ fn refused(job: &OrderJob, no: &Unpriceable) -> StoredOrder {
 }
 
 /// Decides one undo over where its order stands.
-fn cancel(undo: &OrderUndo, found: Option<(OrderId, OrderStatus)>) -> UndoAnswer<Work> {
-    let status = found.as_ref().map(|(_, status)| *status);
+fn cancel(undo: &OrderUndo, found: Option<(OrderId, Standing)>) -> UndoAnswer<Work> {
+    let status = found.as_ref().map(|(_, standing)| standing.status);
     match (next(status, Move::Undone), found) {
         (Ok(Next::To(to)), Some((id, seen))) => {
             let reason = undo.cause.as_ref().map(reason_of);

@@ -90,7 +90,7 @@ async fn follow(orders: &Orders, number: u128, events: Vec<(Author, Change)>) ->
 }
 
 fn statuses(order: &StoredOrder) -> Vec<OrderStatus> {
-    order.history.iter().map(|entry| entry.status).collect()
+    order.history().map(|entry| entry.status).collect()
 }
 
 use OrderStatus::{Cancelled, Confirmed, NeedsAttention, Pending};
@@ -102,8 +102,8 @@ async fn a_completed_saga_confirms_its_order_once() {
     for _ in 0..2 {
         let order = follow(&orders, 1, completed()).await;
         assert_eq!(statuses(&order), [Pending, Confirmed]);
-        assert_eq!((order.updated, order.created), (AT + 5, AT));
-        let last = &order.history[1];
+        let last = order.last();
+        assert_eq!((last.at, order.first.at), (AT + 5, AT));
         assert_eq!((last.by.as_str(), last.event), ("notification", Some(5)));
     }
 }
@@ -115,13 +115,13 @@ async fn an_order_whose_step_never_wrote_it_is_there_after_the_end() {
         vec![by("order", Change::failed("order", "unknown_sku", "no product has the SKU X"))];
     let order = follow(&orders, 1, refused).await;
     assert_eq!(statuses(&order), [Cancelled]);
-    let reason = order.reason.unwrap();
+    let reason = order.last().reason.clone().unwrap();
     assert_eq!((reason.code.as_str(), reason.step.as_deref()), ("unknown_sku", Some("order")));
     // Called off before the service had seen it: its step is settled, and still it is an order.
     let cancelled = vec![(Author::Client, Change::Cancelled), by("order", Change::undone("order"))];
     let order = follow(&orders, 2, cancelled).await;
     assert_eq!(statuses(&order), [Cancelled]);
-    assert_eq!(order.reason.unwrap().code, "cancelled");
+    assert_eq!(order.last().reason.clone().unwrap().code, "cancelled");
     assert_eq!(order.placed.lines[0].quantity, 2);
     assert_eq!(orders.page(None, 10).await.unwrap().len(), 2);
 }
@@ -140,12 +140,12 @@ async fn a_stuck_saga_calls_for_a_person_and_a_settled_one_is_over() {
     let orders = orders().await;
     place(&orders, 1).await;
     let order = follow(&orders, 1, stuck()).await;
-    let reason = order.reason.clone().unwrap();
-    assert_eq!(order.status, NeedsAttention);
+    let reason = order.last().reason.clone().unwrap();
+    assert_eq!(order.last().status, NeedsAttention);
     assert_eq!((reason.code.as_str(), reason.step.as_deref()), ("refund_failed", Some("payment")));
     let order = follow(&orders, 1, settled()).await;
     assert_eq!(statuses(&order), [Pending, NeedsAttention, Cancelled]);
-    assert_eq!(order.reason.unwrap().code, "out_of_stock");
+    assert_eq!(order.last().reason.clone().unwrap().code, "out_of_stock");
 }
 
 #[tokio::test]
@@ -176,7 +176,8 @@ async fn endings_of_one_batch_are_decided_alone() {
         commit(&orders, work).await;
     }
     let all = orders.page(None, 10).await.unwrap();
-    let found: Vec<_> = all.into_iter().map(|found| (found.id, found.order.status)).collect();
+    let found: Vec<_> =
+        all.into_iter().map(|found| (found.id, found.order.last().status)).collect();
     // Number 3 was written by its ending, later than the others were placed.
     assert_eq!(found, [(id(3), Cancelled), (id(1), Confirmed), (id(2), Cancelled)]);
 }

@@ -13,7 +13,7 @@ use jetsaga_contracts::{
 use saga_core::Cause;
 
 use super::{
-    Move, Next, next,
+    LONGEST_HISTORY, Move, Next, next,
     pricing::{Unpriceable, price},
     reason_of,
 };
@@ -56,6 +56,18 @@ fn every_pair_of_status_and_move_is_as_written() {
             assert_eq!(found, wanted, "{from:?} on {by:?}");
         }
     }
+}
+
+#[test]
+fn no_history_is_longer_than_the_store_looks() {
+    fn longest(from: Option<OrderStatus>) -> usize {
+        let steps = Move::ALL.into_iter().filter_map(|by| match next(from, by) {
+            Ok(Next::To(status)) => Some(1 + longest(Some(status))),
+            _ => None,
+        });
+        steps.max().unwrap_or(0)
+    }
+    assert_eq!(longest(None), LONGEST_HISTORY);
 }
 
 #[test]

@@ -28,10 +28,10 @@ async fn an_order_is_priced_and_written_as_pending() {
     let priced = done(&orders, step.run(&job(1, input(&[("TEA", 3)]))).await).await;
     assert_eq!(priced.total, eur(2397));
     let order = orders.get(&id(1)).await.unwrap().unwrap().order;
-    assert_eq!((order.status, order.created), (OrderStatus::Pending, AT));
+    assert_eq!((order.last().status, order.first.at), (OrderStatus::Pending, AT));
     assert_eq!(order.placed.lines[0].name.as_deref(), Some("Product TEA"));
     assert_eq!(order.placed.total, Some(eur(2397)));
-    assert_eq!(order.history.len(), 1);
+    assert_eq!(order.standing().version, 1);
     assert!(
         shop.traces()[0].as_deref().unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c")
     );
@@ -69,8 +69,8 @@ async fn a_refused_order_is_there_to_be_seen() {
     assert_eq!(reason.code, refusal::UNKNOWN_SKU);
     commit(&orders, work).await;
     let order = orders.get(&id(1)).await.unwrap().unwrap().order;
-    let reason = order.reason.unwrap();
-    assert_eq!(order.status, OrderStatus::Cancelled);
+    let reason = order.last().reason.clone().unwrap();
+    assert_eq!(order.last().status, OrderStatus::Cancelled);
     assert_eq!((reason.code.as_str(), reason.step.as_deref()), ("unknown_sku", Some("order")));
     assert!(reason.detail.unwrap().contains("NO-SUCH"));
     assert_eq!(order.placed.total, None);
@@ -112,10 +112,10 @@ async fn an_undo_cancels_with_the_sagas_cause_and_once() {
         commit(&orders, work).await;
     }
     let order = orders.get(&id(1)).await.unwrap().unwrap().order;
-    assert_eq!((order.status, order.updated), (OrderStatus::Cancelled, AT + 1_000));
-    let reason = order.reason.unwrap();
+    assert_eq!((order.last().status, order.last().at), (OrderStatus::Cancelled, AT + 1_000));
+    let reason = order.last().reason.clone().unwrap();
     assert_eq!((reason.code.as_str(), reason.step.as_deref()), ("out_of_stock", Some("inventory")));
-    let statuses: Vec<_> = order.history.iter().map(|entry| entry.status).collect();
+    let statuses: Vec<_> = order.history().map(|entry| entry.status).collect();
     assert_eq!(statuses, [OrderStatus::Pending, OrderStatus::Cancelled]);
 }
 
@@ -152,7 +152,7 @@ async fn the_step_keeps_the_promises_of_a_saga() {
 async fn live(orders: &Orders) -> Vec<OrderId> {
     let all = orders.page(None, 1_000).await.unwrap();
     all.into_iter()
-        .filter(|found| found.order.status != OrderStatus::Cancelled)
+        .filter(|found| found.order.last().status != OrderStatus::Cancelled)
         .map(|found| found.id)
         .collect()
 }
