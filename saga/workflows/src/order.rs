@@ -98,7 +98,7 @@ pub const TOLD: &[Told] = &[
         does: "asks the product service for names and prices, writes the order as *pending*",
         undoes: "writes the order as *cancelled*, with the reason",
         refuses: "`unknown_sku`, `inactive_sku`, `currency_mismatch`, `amount_overflow`, \
-                  `amount_too_small`",
+                  `amount_too_small`, `invalid_order`",
         late: "outlasts a restart of the product service",
     },
     Told {
