@@ -20,6 +20,25 @@ pub use resource::{
     SettleRequest, SkipRequest,
 };
 
+/// The codes with which coordinators refuse wishes: each becomes that of a problem.
+pub const WISH_CODES: &[&str] = &[
+    "unknown_saga",
+    "unknown_definition",
+    "unknown_step",
+    "malformed",
+    "wrong_status",
+    "step_not_ready",
+    "step_not_owed",
+    "too_late",
+    "never_happens",
+    "not_yours",
+    "not_given_up",
+    "other_definition",
+    "invalid_id",
+    "too_much",
+    "id_taken",
+];
+
 /// Sagas.
 #[derive(Debug, Clone)]
 pub struct SagaApi(pub(super) Option<Shared>);
