@@ -17,8 +17,8 @@ pub mod wishes;
 
 pub use barrier::{Barrier, Change, CommitError};
 pub use client::{Sagas, StartError, Started};
-pub use follow::{Follower, Hub};
 pub use engine::{DefinitionError, Engine};
+pub use follow::{Follower, Hub};
 pub use kv_barrier::KvBarrier;
 pub use log::{Log, Stored, Tail, Trace};
 pub use participant::{Participant, ParticipantHandle, Valve};
