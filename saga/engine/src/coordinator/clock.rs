@@ -36,6 +36,14 @@ impl ServerClock {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known = Some(Known { server_ms, at: received });
     }
+
+    /// Takes note that the server stored something at `server_ms`: it is at least so late by now.
+    pub(super) fn at_least(&self, server_ms: i64) {
+        let now = Instant::now();
+        if self.at(now).is_some_and(|known_ms| known_ms < server_ms) {
+            self.learn(server_ms, now);
+        }
+    }
 }
 
 /// A duration in milliseconds, as differences of times are counted.
@@ -123,6 +131,19 @@ mod tests {
         let received = Instant::now() + Duration::from_secs(5);
         clock.learn(1_000, received);
         assert_eq!(clock.now_ms(), Some(1_000));
+    }
+
+    #[test]
+    fn what_the_server_stored_moves_the_clock_forward_only() {
+        let clock = ServerClock::default();
+        clock.at_least(5_000);
+        assert_eq!(clock.now_ms(), None, "an old message says nothing about now");
+        let received = Instant::now() + Duration::from_secs(5);
+        clock.learn(1_000, received);
+        clock.at_least(900);
+        assert_eq!(clock.now_ms(), Some(1_000));
+        clock.at_least(2_000);
+        assert!(clock.now_ms().is_some_and(|now_ms| now_ms >= 2_000));
     }
 
     #[test]

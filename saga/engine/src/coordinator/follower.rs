@@ -170,6 +170,7 @@ async fn take(
     at_ms: i64,
 ) {
     track.touch();
+    office.clock.at_least(at_ms);
     let record = match readable(track, message) {
         Ok(record) => record,
         Err((about, why)) => {

@@ -75,7 +75,8 @@ impl Office {
             definition: last.record.definition.clone(),
             status: last.record.status,
             next: waits.iter().map(|wait| next(&plan, wait, &holds)).collect(),
-            now_ms: self.now_or(last.at_ms),
+            // Our reckoning may be behind the server by an answer's way.
+            now_ms: self.now_or(last.at_ms).max(last.at_ms),
             events: events.iter().map(told).collect(),
         })
     }
