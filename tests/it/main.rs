@@ -1,4 +1,12 @@
 //! The suites that need the whole shop or the whole repository: one binary, a module for each
 //! promise.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed; its helpers are part of it"
+)]
+
+mod outcomes;
+mod relay;
 mod tidy;

@@ -1,3 +1,4 @@
 //! Integration suites, benchmarks and repository checks of Jetsaga.
 
+pub mod harness;
 pub mod tidy;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use saga_coordinator::CoordinatorOptions;
+use saga_engine::saga_core::Plan;
 use service_kit::host::{HostOptions, Program, Service, StartError};
 
 pub mod greeting;
@@ -60,7 +61,14 @@ pub struct UnknownService {
 /// # Errors
 /// When a setting is wrong; the message names it.
 pub fn program(options: &ShopOptions) -> Result<Program, StartError> {
-    let plans = saga_workflows::plans()?;
+    program_of(options, saga_workflows::plans()?)
+}
+
+/// The same with other definitions: those of a suite that is in a hurry, say.
+///
+/// # Errors
+/// As [`program`].
+pub fn program_of(options: &ShopOptions, plans: Vec<Arc<Plan>>) -> Result<Program, StartError> {
     let coordinator =
         saga_coordinator::service(plans.clone(), options.coordinator.clone().try_into()?);
     // Whoever is asked by others starts first, the one that people ask starts last.

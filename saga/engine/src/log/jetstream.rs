@@ -9,6 +9,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap, StatusCode};
 use async_trait::async_trait;
 use futures::StreamExt as _;
+use saga_core::record::Unreadable;
 use saga_core::subject::{self, header};
 use saga_core::{Plan, Record};
 
@@ -189,7 +190,16 @@ fn no_answer(stream: &str) -> ReadError {
 fn accepted(messages: &[StreamMessage]) -> Result<Vec<Stored>, ReadError> {
     let mut chain: Vec<Stored> = Vec::with_capacity(messages.len());
     for message in messages {
-        let stored = stored(message)?;
+        let stored = match stored(message) {
+            Ok(stored) => stored,
+            // What is no record at all was derived from nothing: it does not chain. A record of a
+            // later version may well chain, so whoever cannot read it must not go on.
+            Err(ReadError::Unreadable { sequence, source: Unreadable::Shape(why) }) => {
+                tracing::error!(sequence, %why, "a message is not a record: it is left out");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let follows = chain.last().is_none_or(|before| {
             stored.record.base == before.sequence && stored.record.n == before.record.n + 1
         });

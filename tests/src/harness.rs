@@ -1,0 +1,208 @@
+//! A whole shop for a test: every service in this process, on free ports, with an account of its
+//! own on the test broker.
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jetsaga_nats::testing::Account;
+use jetsaga_shop::ShopOptions;
+use saga_core::Plan;
+use saga_engine::Engine;
+use serde_json::{Value, json};
+use service_kit::host::telemetry::LogForm;
+use service_kit::host::{self, HostOptions, Hosted};
+use tempfile::TempDir;
+
+pub mod agrees;
+pub mod client;
+
+pub use agrees::Ending;
+pub use client::Answer;
+
+/// Longest wait for anything that is awaited.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a shop is to be.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Every time of the order saga is divided by this.
+    pub hurry: u64,
+    /// Longest time for one call to the payment provider, in milliseconds.
+    pub call_timeout_ms: u64,
+    /// A mail relay instead of files.
+    pub relay: Option<u16>,
+    /// `memory` or `embedded`.
+    pub store: &'static str,
+    /// Only these services; all of them when empty.
+    pub only: Vec<&'static str>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let (store, only) = ("memory", Vec::new());
+        Self { hurry: 1, call_timeout_ms: 1_000, relay: None, store, only }
+    }
+}
+
+/// A shop that runs in this process.
+pub struct Shop {
+    hosted: Hosted,
+    setup: Setup,
+    /// The gateway's URL.
+    pub url: String,
+    /// The account on the broker.
+    pub account: Account,
+    directory: TempDir,
+    http: reqwest::Client,
+    engine: Engine,
+}
+
+/// Runs a test on threads with the stacks that the database wants.
+pub fn run<F: Future<Output = ()> + Send + 'static>(test: F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(2)
+        .thread_stack_size(16 * 1024 * 1024)
+        .build()
+        .expect("a runtime can be built");
+    let outcome = runtime.block_on(async { tokio::spawn(test).await });
+    if let Err(error) = outcome {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
+/// Waits until `probe` says `Ok`, and shows what it said last if it never does.
+pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
+    what: &str,
+    mut probe: impl FnMut() -> F,
+) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match probe().await {
+            Ok(value) => return value,
+            Err(last) => assert!(Instant::now() < end, "never {what}; last seen: {last}"),
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+}
+
+impl Shop {
+    /// A shop as it comes.
+    pub async fn start() -> Self {
+        Self::with(Setup::default()).await
+    }
+
+    /// A shop with a setup of its own.
+    pub async fn with(setup: Setup) -> Self {
+        let account = jetsaga_nats::testing::broker().await.account();
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        Self::on(setup, account, directory).await
+    }
+
+    async fn on(setup: Setup, account: Account, directory: TempDir) -> Self {
+        let options = options(&setup, &account, &directory);
+        let hosted = host(&setup, &options).await;
+        let url = hosted.urls.get("gateway").unwrap_or_default();
+        let client = account.client().await;
+        let engine = Engine::new(client);
+        Self { hosted, setup, url, account, directory, http: reqwest::Client::new(), engine }
+    }
+
+    /// Stops the shop and starts it again, on the same data and with another setup if wanted.
+    pub async fn restart(self, change: impl FnOnce(&mut Setup)) -> Self {
+        let Self { hosted, mut setup, account, directory, .. } = self;
+        hosted.shutdown().await;
+        change(&mut setup);
+        Self::on(setup, account, directory).await
+    }
+
+    /// Another process's worth of services on the same account: a second coordinator, say.
+    pub async fn another(&self, only: &[&'static str]) -> Hosted {
+        let setup = Setup { only: only.to_vec(), ..self.setup.clone() };
+        let options = options(&setup, &self.account, &self.directory);
+        host(&setup, &options).await
+    }
+
+    /// The engine over this shop's account.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The URL of a service behind the gateway, or of the payment provider.
+    pub fn service(&self, name: &str) -> String {
+        self.hosted.urls.get(name).unwrap_or_else(|| panic!("{name} has no URL"))
+    }
+
+    /// Switches a fault of the payment provider.
+    pub async fn fault(&self, name: &str, mode: &str) {
+        let url = format!("{}/admin/faults/{name}", self.service("payment-provider"));
+        let answer = self.http.put(url).json(&json!({ "mode": mode })).send().await;
+        assert!(answer.is_ok_and(|answer| answer.status().is_success()), "{name} {mode}");
+    }
+
+    /// Ends the shop.
+    pub async fn stop(self) {
+        self.hosted.shutdown().await;
+    }
+}
+
+fn options(setup: &Setup, account: &Account, directory: &TempDir) -> ShopOptions {
+    let host = HostOptions {
+        data_dir: directory.path().to_owned(),
+        nats_url: Some(account.url().to_owned()),
+        nats_port: None,
+        replicas: 1,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port: Some(0),
+        expose_without_authentication: false,
+        service_urls: Vec::new(),
+        store: setup.store.to_owned(),
+        log: LogForm::Text,
+    };
+    let keep = Duration::from_secs(3_600);
+    ShopOptions {
+        only: setup.only.iter().map(|&name| name.to_owned()).collect(),
+        host,
+        coordinator: saga_coordinator::CoordinatorOptions {
+            keep_history: keep,
+            keep_ending: keep,
+            keep_everything: false,
+        },
+        order: order::config::OrderOptions::default(),
+        payment: payment::PaymentOptions {
+            payment_simulator_port: Some(0),
+            payment_call_timeout_ms: setup.call_timeout_ms,
+            ..payment::PaymentOptions::default()
+        },
+        product: product::config::ProductOptions::default(),
+        inventory: inventory::config::InventoryOptions::default(),
+        notification: notification::config::NotificationOptions {
+            notification_smtp_host: setup.relay.map(|_| "127.0.0.1".to_owned()),
+            notification_smtp_port: setup.relay.unwrap_or(25),
+            ..notification::config::NotificationOptions::default()
+        },
+    }
+}
+
+async fn host(setup: &Setup, options: &ShopOptions) -> Hosted {
+    let plans: Vec<Arc<Plan>> = saga_workflows::all()
+        .into_iter()
+        .map(|definition| saga_workflows::hurried(definition, setup.hurry))
+        .map(|definition| Arc::new(Plan::new(definition).expect("the definition is valid")))
+        .collect();
+    let program = jetsaga_shop::program_of(options, plans).expect("the options are right");
+    host::host(program, &options.host, |_| {}).await.expect("the shop starts")
+}
+
+/// An order's body.
+pub fn order(token: &str, lines: &[(&str, i64)]) -> Value {
+    let line = |(sku, quantity): &(&str, i64)| json!({ "sku": sku, "quantity": quantity });
+    json!({
+        "customer": { "name": "Ada Lovelace", "email": "ada@example.com" },
+        "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "currency": "EUR",
+        "payment": { "token": token },
+    })
+}
