@@ -52,7 +52,8 @@ impl Store {
     }
 
     /// Runs statements and returns one JSON value per statement. `binds` is an object. Conflicts
-    /// with other transactions are retried, eight times at most.
+    /// with other transactions are retried, eight times at most, with the whole text: several
+    /// statements that write stand between `BEGIN` and `COMMIT`.
     ///
     /// ```no_run
     /// # async fn example(store: service_kit::Store) -> Result<(), service_kit::store::Error> {
@@ -69,7 +70,7 @@ impl Store {
                 Err(Error::Conflict) if tries < TRIES => tries += 1,
                 result => return result,
             }
-            metrics::counter!("store_conflicts_total").increment(1);
+            count_conflict();
             pause(tries).await;
         }
     }
@@ -120,6 +121,10 @@ fn values(mut results: IndexedResults) -> Result<Vec<Value>, Error> {
             Ok(json::to_json(value))
         })
         .collect()
+}
+
+fn count_conflict() {
+    metrics::counter!("store_conflicts_total").increment(1);
 }
 
 /// Waits a random time before the next try: full jitter under a bound that doubles.

@@ -297,7 +297,7 @@ fn routes(
 ) -> impl Endpoint<Output = Response> + 'static {
     let published = || openapi::publish(context.name, &running.specs);
     let document: Value = running.document.clone().unwrap_or_else(published);
-    let mut paths = Paths::of(&[&document]);
+    let mut paths = Paths::of(&[&document]).of_service(context.name);
     let common = ["/health/live", "/health/ready", "/health/startup", "/metrics"];
     for path in running.paths.iter().chain(&common).chain(&["/openapi.json", "/openapi.yaml"]) {
         paths = paths.and(path);

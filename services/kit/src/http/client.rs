@@ -162,7 +162,12 @@ impl From<CallError> for Problem {
 impl ServiceClient {
     /// A client that finds services in `urls`.
     pub fn new(urls: ServiceUrls) -> Self {
-        Self { http: reqwest::Client::new(), urls, breakers: Arc::default() }
+        // A proxy of the environment is for the world, not for services on loopback; a service
+        // that redirects is not the one that was meant.
+        let builder = reqwest::Client::builder().no_proxy();
+        let builder = builder.redirect(reqwest::redirect::Policy::none());
+        let http = builder.build().unwrap_or_default();
+        Self { http, urls, breakers: Arc::default() }
     }
 
     /// The URLs.

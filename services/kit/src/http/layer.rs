@@ -14,6 +14,7 @@ use super::Problem;
 
 mod framework;
 mod paths;
+mod trace;
 
 pub use paths::Paths;
 
@@ -70,16 +71,25 @@ where
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     request.set_data(RequestId(id.clone()));
-    let span = tracing::info_span!("request", %method, path, request_id = id);
-    let result = pass(shared, request).instrument(span).await;
+    let parent = trace::begin(&mut request);
+    let trace_id = trace::id(&parent);
+    let span = tracing::info_span!("request", %method, path, request_id = id, trace_id);
+    let result = pass(shared, request).instrument(span.clone()).await;
+    let _inside = span.enter();
     let mut response = match result {
         Ok(response) => response,
         Err(error) => problem_response(&shared.paths, error, &method, &path, &id),
     };
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert("x-request-id", value);
+    for (name, value) in [("x-request-id", &id), ("traceparent", &parent)] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
     }
-    count(&method, shared.paths.template(&path), response.status(), begun.elapsed());
+    let headers = response.headers_mut();
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    let (status, elapsed) = (response.status(), begun.elapsed());
+    tracing::info!(status = status.as_u16(), ms = elapsed.as_millis(), "answered");
+    count(&shared.paths, &method, &path, status, elapsed);
     response
 }
 
@@ -88,8 +98,9 @@ where
     E: Endpoint<Output = Response>,
 {
     let Ok(_place) = shared.places.try_acquire() else { return Err(overloaded().into()) };
-    let request = limited(request, shared.limits.body).await?;
-    let inner = AssertUnwindSafe(shared.route.call(request)).catch_unwind();
+    // Reading the body counts too: one that trickles in must not hold a place for ever.
+    let inner = async { shared.route.call(limited(request, shared.limits.body).await?).await };
+    let inner = AssertUnwindSafe(inner).catch_unwind();
     match tokio::time::timeout(shared.limits.time, inner).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(panicked().into()),
@@ -164,14 +175,29 @@ fn panicked() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
 }
 
-fn count(method: &Method, template: &str, status: StatusCode, elapsed: Duration) {
+fn count(paths: &Paths, method: &Method, path: &str, status: StatusCode, elapsed: Duration) {
     let labels = [
-        ("method", method.to_string()),
-        ("route", template.to_owned()),
+        ("service", paths.service().to_owned()),
+        ("method", known(method).to_owned()),
+        ("route", paths.template(path).to_owned()),
         ("status", status.as_u16().to_string()),
     ];
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", &labels).record(elapsed.as_secs_f64());
+}
+
+/// The method as a label: whatever a client invents must not become a label of its own.
+fn known(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::HEAD
+        | Method::POST
+        | Method::PUT
+        | Method::PATCH
+        | Method::DELETE
+        | Method::OPTIONS => method.as_str(),
+        _ => "other",
+    }
 }
 
 #[cfg(test)]

@@ -75,7 +75,10 @@ impl Acceptor for Limited {
     async fn accept(&mut self) -> io::Result<(Self::Io, LocalAddr, RemoteAddr, Scheme)> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, local, remote, scheme) = self.inner.accept().await?;
-        stream.set_nodelay(true)?;
+        // A peer that is gone already is found out by the first read.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
         Ok((Counted::new(stream, place), local, remote, scheme))
     }
 }

@@ -7,7 +7,10 @@ use saga_engine::saga_core::barrier::{Key, Row};
 use saga_engine::{Barrier, Change, CommitError};
 use serde_json::{Value, json};
 
-use super::{Error, Store, TRIES, json as json_of, pause};
+use super::{Error, Store, TRIES, count_conflict, json as json_of, pause};
+
+/// How often a batch that met a conflict is tried whole.
+const BATCH_TRIES: u32 = 3;
 
 /// The barrier's own table. A row is kept as its JSON text: the guard of an update compares it
 /// whole, and nothing of it is changed by the database's own types.
@@ -80,7 +83,7 @@ impl Barrier for Store {
     }
 
     async fn commit(&self, changes: Vec<Change<Work>>) -> Vec<Result<(), CommitError>> {
-        if changes.len() > 1 && self.commit_all(&changes).await.is_ok() {
+        if changes.len() > 1 && self.commit_batch(&changes).await.is_ok() {
             return changes.iter().map(|_| Ok(())).collect();
         }
         // One that cannot be committed must not keep its neighbours from it.
@@ -98,6 +101,21 @@ impl Store {
         self.once(&text, json_of::binds(binds)?).await.map(drop)
     }
 
+    /// A batch as one transaction. A conflict, say with a route's write, says nothing against any
+    /// of its changes: it is tried again whole before it falls apart.
+    async fn commit_batch(&self, changes: &[Change<Work>]) -> Result<(), Error> {
+        let mut tries = 1;
+        loop {
+            match self.commit_all(changes).await {
+                Err(Error::Conflict) if tries < BATCH_TRIES => {}
+                result => return result,
+            }
+            count_conflict();
+            pause(tries).await;
+            tries += 1;
+        }
+    }
+
     async fn commit_one(&self, change: &Change<Work>) -> Result<(), CommitError> {
         for tries in 1..=TRIES {
             match self.commit_all(std::slice::from_ref(change)).await {
@@ -106,7 +124,7 @@ impl Store {
                 Err(Error::Thrown(text)) if text.contains("raced") => {
                     return Err(CommitError::Raced);
                 }
-                Err(Error::Conflict) => {}
+                Err(Error::Conflict) => count_conflict(),
                 Err(Error::Indeterminate(_)) => {
                     let rows = self.read(std::slice::from_ref(&change.key)).await?;
                     if rows.first() == Some(&Some(change.row.clone())) {

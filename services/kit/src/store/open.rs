@@ -102,8 +102,13 @@ pub(super) async fn open(config: &StoreConfig) -> Result<Connection, Error> {
             failed(config, &error.to_string(), remedy)
         })?;
     }
+    // Whatever else was meant, data must not go to a memory that ends with the process.
+    if !is_known(&config.url) {
+        let remedy = "Say embedded, memory, or ws://host:port of a SurrealDB server (--store).";
+        return Err(failed(config, "there is no database engine of this name", remedy));
+    }
     let datastore = datastore(&config.url).await.map_err(|why| {
-        let remedy = if why.contains("lock") {
+        let remedy = if why.contains("already locked") {
             "Another process uses this directory: stop it, or choose another with --data-dir."
         } else {
             "The files may be damaged: restore a backup, or move the directory away to start empty."
@@ -129,6 +134,10 @@ pub(super) async fn close(connection: Connection) -> Result<(), Error> {
             datastore.shutdown().await.map_err(|error| Error::Unavailable(error.to_string()))
         }
     }
+}
+
+fn is_known(url: &str) -> bool {
+    url == "mem://" || url.starts_with("surrealkv://")
 }
 
 fn failed(config: &StoreConfig, why: &str, remedy: &'static str) -> Error {

@@ -7,7 +7,10 @@ const METHODS: [&str; 6] = ["get", "head", "post", "put", "patch", "delete"];
 
 /// The paths of a service and their methods.
 #[derive(Debug, Clone, Default)]
-pub struct Paths(Vec<Known>);
+pub struct Paths {
+    service: &'static str,
+    known: Vec<Known>,
+}
 
 #[derive(Debug, Clone)]
 struct Known {
@@ -25,21 +28,37 @@ impl Paths {
             let methods = methods.map(|method| method.to_uppercase()).collect();
             known.push(Known { template: template.clone(), methods });
         }
-        Self(known)
+        Self { service: "", known }
+    }
+
+    /// Names the service in metrics.
+    #[must_use]
+    pub fn of_service(mut self, name: &'static str) -> Self {
+        self.service = name;
+        self
+    }
+
+    /// The service's name.
+    pub(super) fn service(&self) -> &'static str {
+        self.service
     }
 
     /// Adds a path that no document names, with the method GET.
     #[must_use]
     pub fn and(mut self, template: &str) -> Self {
-        self.0.push(Known { template: template.to_owned(), methods: vec!["GET".to_owned()] });
+        self.known.push(Known { template: template.to_owned(), methods: vec!["GET".to_owned()] });
         self
     }
 
     /// The methods of a path, as the header `Allow` lists them.
     pub(super) fn allow(&self, path: &str) -> String {
-        let known = self.0.iter().filter(|known| fits(&known.template, path));
+        let known = self.known.iter().filter(|known| fits(&known.template, path));
         let mut methods: Vec<&str> =
             known.flat_map(|known| known.methods.iter().map(String::as_str)).collect();
+        // The framework answers HEAD wherever it answers GET.
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
         methods.sort_unstable();
         methods.dedup();
         methods.join(", ")
@@ -47,7 +66,7 @@ impl Paths {
 
     /// The template that a path fits, for metrics.
     pub(super) fn template(&self, path: &str) -> &str {
-        let known = self.0.iter().find(|known| fits(&known.template, path));
+        let known = self.known.iter().find(|known| fits(&known.template, path));
         known.map_or("unknown", |known| &known.template)
     }
 }

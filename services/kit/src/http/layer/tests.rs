@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use poem::test::TestClient;
 use poem::web::Path;
 use poem::{get, handler, post};
@@ -63,6 +64,12 @@ async fn every_error_is_a_problem() {
     problem(client.post("/echo").body("{}").send().await, 415, "unsupported_media_type").await;
     let large = client.post("/echo").body_json(&json!({ "x": "y".repeat(100) })).send().await;
     problem(large, 413, "payload_too_large").await;
+    let parts = (0..10).map(|_| Ok::<_, std::io::Error>(Bytes::from_static(b"\"0123456789\"")));
+    let counted = Body::from_bytes_stream(futures::stream::iter(parts));
+    let counted = client.post("/echo").content_type("application/json").body(counted);
+    problem(counted.send().await, 413, "payload_too_large").await;
+    let trickle = Body::from_bytes_stream(futures::stream::pending::<std::io::Result<Bytes>>());
+    problem(client.post("/echo").body(trickle).send().await, 504, "timeout").await;
     let hidden = problem(client.get("/broken").send().await, 500, "internal").await;
     assert!(!hidden.to_string().contains("secret"), "{hidden}");
     problem(client.get("/never").send().await, 504, "timeout").await;
@@ -71,11 +78,11 @@ async fn every_error_is_a_problem() {
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
     let response = client().post("/items/1").send().await;
-    response.assert_header("allow", "DELETE, GET");
+    response.assert_header("allow", "DELETE, GET, HEAD");
     problem(response, 405, "method_not_allowed").await;
     let response = client().options("/items/1").send().await;
     response.assert_status(StatusCode::NO_CONTENT);
-    response.assert_header("allow", "DELETE, GET");
+    response.assert_header("allow", "DELETE, GET, HEAD");
 }
 
 #[tokio::test]
@@ -98,4 +105,20 @@ async fn a_plain_request_id_is_kept_and_another_replaced() {
     response.assert_header("x-request-id", "mine-1");
     let response = client.get("/items/1").header("x-request-id", "not mine").send().await;
     assert_ne!(response.0.headers()["x-request-id"], "not mine");
+}
+
+#[tokio::test]
+async fn a_request_is_in_a_trace() {
+    let client = client();
+    let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let response = client.get("/items/1").header("traceparent", given).send().await;
+    response.assert_header("traceparent", given);
+    let response = client.get("/items/1").send().await;
+    assert_eq!(response.0.headers()["traceparent"].len(), given.len());
+}
+
+#[test]
+fn an_invented_method_is_no_label_of_its_own() {
+    assert_eq!(known(&Method::GET), "GET");
+    assert_eq!(known(&Method::from_bytes(b"MAKE-ME-A-LABEL").unwrap()), "other");
 }
