@@ -177,8 +177,11 @@ impl Desk {
     /// Whether the provider answers calls about `key`.
     fn check_up(&self, key: &str) -> Result<(), Refusal> {
         let until = self.down_until.get(key);
-        let is_down = self.book.mode(Fault::Down) == Mode::Always
-            || until.is_some_and(|until| Instant::now() < *until);
+        let is_down = match self.book.mode(Fault::Down) {
+            Mode::Always => true,
+            Mode::Off => false,
+            Mode::Token => until.is_some_and(|until| Instant::now() < *until),
+        };
         if is_down { Err(Refusal::Down) } else { Ok(()) }
     }
 
