@@ -82,6 +82,7 @@ pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
             Ok(value) => return value,
             Err(last) => assert!(Instant::now() < end, "never {what}; last seen: {last}"),
         }
+        // Between two looks at the condition, whose patience is bounded above.
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }

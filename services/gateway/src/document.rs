@@ -3,12 +3,28 @@
 use std::fmt::Write as _;
 
 use jetsaga_contracts::demo;
-use poem::web::Html;
+use poem::web::{Html, Path};
 use poem::{Endpoint, IntoResponse as _, Response};
 use poem_openapi::OpenApiService;
 use serde_json::Value;
+use service_kit::Problem;
 
 use crate::api;
+
+/// The pages of `docs/errors/`, in the program: they are there without any network.
+#[derive(rust_embed::Embed)]
+#[folder = "../../docs/errors"]
+struct ErrorPages;
+
+/// The page about an error code: what a problem's `type` leads to.
+#[poem::handler]
+pub(crate) fn error_page(Path(code): Path<String>) -> poem::Result<Response> {
+    let page = ErrorPages::get(&format!("{code}.md"));
+    let page = page.ok_or_else(|| Problem::not_found("not_found", "no error has this code"))?;
+    Ok(Response::builder()
+        .content_type("text/markdown; charset=utf-8")
+        .body(page.data.into_owned()))
+}
 
 /// What the public document says about itself, in Markdown.
 pub fn description() -> String {

@@ -63,8 +63,11 @@ impl Service for Gateway {
         };
         let document = document::public();
         let page = document::page(&document);
-        let route = Route::new().at("/docs", poem::get(page)).nest("/", api::routes(shared));
-        let (paths, document) = (vec!["/docs"], Some(document));
+        let route = Route::new()
+            .at("/docs", poem::get(page))
+            .at("/docs/errors/:code", poem::get(document::error_page))
+            .nest("/", api::routes(shared));
+        let (paths, document) = (vec!["/docs", "/docs/errors/{code}"], Some(document));
         Ok(Running { route, paths, document, ..Running::default() })
     }
 }

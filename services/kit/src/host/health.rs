@@ -122,3 +122,6 @@ fn answer(status: StatusCode, body: &Value) -> Response {
         .header(header::CACHE_CONTROL, "no-store")
         .body(body.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,9 @@ use crate::store::{self, Store, StoreConfig};
 /// SurrealDB parses and plans on the stack: its documentation asks for this much.
 const STACK: usize = 10 * 1024 * 1024;
 
+/// How long services may take to finish what is in hand. What is broken off then comes again.
+const STOP: Duration = Duration::from_secs(20);
+
 /// Why a program could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
@@ -117,10 +120,15 @@ impl Hosted {
                 Err(error) => tracing::warn!(%error, "a listener was broken off"),
             }
         }
-        for running in self.running {
+        // Services at the same time: they wait for what is in hand, not for each other.
+        let last = futures::future::join_all(self.running.into_iter().map(|running| async move {
             for last in running.on_stop {
                 last.await;
             }
+        }));
+        if tokio::time::timeout(STOP, last).await.is_err() {
+            let limit = STOP.as_secs();
+            tracing::warn!(limit, "work in hand was broken off; it is done at the next start");
         }
         for store in self.stores {
             if let Err(error) = store.close().await {
@@ -366,7 +374,10 @@ fn start(
             () = asked_to_stop() => {}
             () = hosted.broken() => say("the NATS server ended; stopping"),
         }
-        Box::pin(hosted.shutdown()).await;
+        tokio::select! {
+            () = Box::pin(hosted.shutdown()) => {}
+            () = asked_to_stop() => say("asked again: stopping at once"),
+        }
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_secs(5));

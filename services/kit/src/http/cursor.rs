@@ -44,3 +44,27 @@ pub fn page_limit(limit: Option<u32>) -> Result<u32, Problem> {
         _ => Err(Problem::bad_request("invalid_limit", format!("limit must be 1 to {LIMIT_MAX}"))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_comes_back_as_it_went_out_and_nothing_else_is_one() {
+        let position = ("2026-11-23T09:00:00Z".to_owned(), "ord_1".to_owned());
+        let text = Cursor::encode(&position);
+        assert_eq!(Cursor::decode::<(String, String)>(&text).unwrap(), position);
+        for wrong in ["", "x", "%%%", &text[1..], &Cursor::encode(&7)] {
+            let problem = Cursor::decode::<(String, String)>(wrong).unwrap_err();
+            assert_eq!((problem.status, problem.code.as_str()), (400, "invalid_cursor"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_a_limit() {
+        assert_eq!((page_limit(None).unwrap(), page_limit(Some(100)).unwrap()), (20, 100));
+        for wrong in [0, 101, u32::MAX] {
+            assert_eq!(page_limit(Some(wrong)).unwrap_err().code, "invalid_limit");
+        }
+    }
+}

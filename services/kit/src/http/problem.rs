@@ -4,8 +4,8 @@ use poem::http::{StatusCode, header};
 use poem::{IntoResponse, Response, error::ResponseError};
 use serde::{Deserialize, Serialize};
 
-/// Where the page of a code is: relative to the project's documentation.
-const PAGES: &str = "https://github.com/jetsaga/jetsaga/blob/main/docs/errors";
+/// Where the gateway serves the page of a code.
+const PAGES: &str = "/docs/errors";
 
 /// The codes that this crate itself answers with; services add their own.
 pub const CODES: &[&str] = &[
@@ -76,7 +76,7 @@ impl Problem {
             first.make_ascii_uppercase();
         }
         Self {
-            page: format!("{PAGES}/{code}.md"),
+            page: format!("{PAGES}/{code}"),
             title,
             status: status.as_u16(),
             detail: detail.into(),

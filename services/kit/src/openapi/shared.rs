@@ -11,7 +11,7 @@ pub(super) fn complete(document: &mut Value, title: &str) {
         "version": env!("CARGO_PKG_VERSION"),
         "description": "Part of Jetsaga, an order-processing system on NATS JetStream.",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-        "contact": { "name": "Jetsaga", "url": "https://github.com/jetsaga/jetsaga" },
+        "contact": { "name": "Jetsaga" },
     });
     // Nobody has to log in yet; a document says so instead of saying nothing.
     document["security"] = json!([]);
@@ -114,7 +114,7 @@ fn problem_schema() -> Value {
         "description": "What went wrong (RFC 9457).",
         "required": ["type", "title", "status", "detail", "code"],
         "properties": {
-            "type": { "type": "string", "format": "uri", "description": "The page about the code." },
+            "type": { "type": "string", "format": "uri-reference", "description": "The page about the code, on the gateway." },
             "title": text("The code in words."),
             "status": { "type": "integer", "description": "The HTTP status." },
             "detail": text("What happened and what to do, for a person."),

@@ -163,3 +163,64 @@ async fn what_was_acknowledged_is_there_after_a_reopen_and_the_lock_is_held_unti
     let changed = Store::open(&config, &STOCK.replace(">= 0", ">= 1")).await;
     assert!(matches!(changed, Err(Error::Migration(_))), "{changed:?}");
 }
+
+#[tokio::test]
+async fn a_database_that_cannot_be_opened_says_what_to_do() {
+    // Not a store in memory, which would lose everything: the engine is not known.
+    for url in ["surealkv://data", "rocksdb://data", "data", "mem", ""] {
+        let config = StoreConfig { url: url.to_owned(), ..StoreConfig::in_memory() };
+        let result = Store::open(&config, STOCK).await;
+        let Err(Error::Open { remedy, .. }) = result else { panic!("{url}: {result:?}") };
+        assert!(remedy.contains("--store"), "{url}: {remedy}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig::embedded(directory.path(), "stock");
+    let store = Store::open(&config, STOCK).await.unwrap();
+    store.query("CREATE stock:tea SET on_hand = 7", json!({})).await.unwrap();
+    store.close().await.unwrap();
+    damage(&directory.path().join("stock/db"));
+    let damaged = Store::open(&config, STOCK).await;
+    let Err(Error::Open { remedy, .. }) = &damaged else { panic!("{damaged:?}") };
+    assert!(remedy.contains("backup"), "{damaged:?}");
+}
+
+/// Overwrites every file that says which others belong to the database.
+fn damage(directory: &std::path::Path) {
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage(&path);
+        } else if path.metadata().unwrap().len() > 0 {
+            std::fs::write(&path, [0xa5; 512]).unwrap();
+            damaged += 1;
+        }
+    }
+    println!("{damaged} files damaged in {}", directory.display());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_record_loses_no_update() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = StoreConfig::embedded(directory.path(), "stock");
+    let store = Store::open(&config, STOCK).await.unwrap();
+    store.query("CREATE stock:tea SET on_hand = 0", json!({})).await.unwrap();
+    let writers = (0..4).map(|_| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let mut added = 0;
+            for _ in 0..20 {
+                let add = "UPDATE stock:tea SET on_hand += 1 RETURN NONE";
+                match store.query(add, json!({})).await {
+                    Ok(_) => added += 1,
+                    Err(error) => assert_eq!(error, Error::Conflict),
+                }
+            }
+            added
+        })
+    });
+    let added: i64 = futures::future::join_all(writers).await.into_iter().map(Result::unwrap).sum();
+    assert_eq!(on_hand(&store).await, json!([added]));
+    assert!(added > 60, "retries found a way for most: {added} of 80");
+    store.close().await.unwrap();
+}

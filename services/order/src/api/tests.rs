@@ -99,5 +99,5 @@ async fn whatever_is_wrong_is_a_problem_document() {
     }
     let response = client.post("/v1/orders").send().await;
     response.assert_status(StatusCode::METHOD_NOT_ALLOWED);
-    response.assert_header("Allow", "GET");
+    response.assert_header("Allow", "GET, HEAD");
 }
