@@ -1,4 +1,8 @@
 //! Services in one process: found by URL, watched, stopped, and there again after a new start.
+#![expect(
+    clippy::unwrap_used,
+    reason = "what is unwrapped outside of a test function fails it too"
+)]
 
 use std::future::Future;
 use std::path::Path;
@@ -76,7 +80,7 @@ struct Cli {
 
 fn options(data_dir: &Path) -> HostOptions {
     let mut options = Cli::parse_from(["test"]).host;
-    options.data_dir = data_dir.to_owned();
+    data_dir.clone_into(&mut options.data_dir);
     options.nats_url = None;
     options
 }
