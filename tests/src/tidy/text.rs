@@ -76,9 +76,9 @@ pub fn module_files(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-/// Tests wait for a condition, never for a time: a sleep stands in a loop with a bound (a function
-/// `wait_…` or `until…` that looks until a time, or `for _ in 0..n`), or under a comment that says
-/// why time has to pass.
+/// Tests wait for a condition, never for a time: a sleep stands in a loop with a bound (in a function
+/// that looks at the time and gives up, or in `for _ in 0..n`), or under a comment that says why
+/// time has to pass.
 pub fn sleeps(tree: &Tree) -> Vec<Finding> {
     rust(tree)
         .flat_map(|source| {
@@ -97,18 +97,18 @@ pub fn sleeps(tree: &Tree) -> Vec<Finding> {
 fn bare_sleeps(source: &Source) -> Vec<usize> {
     let mut found = Vec::new();
     let mut testing = is_test_file(&source.path);
-    let (mut waiting, mut bounded) = (false, false);
+    let mut bounded = false;
     // How far the `for _ in 0..n` around this line is indented.
     let mut counted: Option<usize> = None;
     let mut before = "";
     for (number, line) in source.lines() {
         testing |= line.trim() == "mod tests {";
-        if let Some((_, name)) = line.split_once("fn ").filter(|_| !is_comment(line)) {
-            waiting = name.starts_with("wait_") || name.starts_with("until");
+        if line.contains("fn ") && !is_comment(line) {
             bounded = false;
             counted = None;
         }
-        bounded |= line.contains("Instant::now() <") || line.contains("deadline");
+        let looks = ["Instant::now() <", "Instant::now() >", "deadline"];
+        bounded |= looks.iter().any(|look| line.contains(look));
         let indent = line.len() - line.trim_start().len();
         if counted.is_some_and(|outer| indent <= outer && !line.trim().is_empty()) {
             counted = None;
@@ -116,7 +116,7 @@ fn bare_sleeps(source: &Source) -> Vec<usize> {
         if line.trim_start().starts_with("for ") && line.contains(" in 0..") {
             counted = Some(indent);
         }
-        let allowed = is_comment(before) || counted.is_some() || (waiting && bounded);
+        let allowed = is_comment(before) || counted.is_some() || bounded;
         if testing && !allowed && !is_comment(line) && calls(line, "sleep") {
             found.push(number);
         }
