@@ -3,10 +3,13 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test that cannot go on has failed; its helpers are part of it"
 )]
 
+mod bad_input;
+mod kill;
 mod outcomes;
+mod quickstart;
 mod relay;
 mod tidy;
+mod twice;

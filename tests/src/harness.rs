@@ -1,11 +1,18 @@
 //! A whole shop for a test: every service in this process, on free ports, with an account of its
 //! own on the test broker.
 
+#![expect(
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on has failed: its harness panics for it"
+)]
+
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_nats::ConnectOptions;
 use jetsaga_nats::testing::Account;
 use jetsaga_shop::ShopOptions;
 use saga_core::Plan;
@@ -16,13 +23,14 @@ use service_kit::host::{self, HostOptions, Hosted};
 use tempfile::TempDir;
 
 pub mod agrees;
+pub mod binary;
 pub mod client;
 
 pub use agrees::Ending;
 pub use client::Answer;
 
 /// Longest wait for anything that is awaited.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How a shop is to be.
 #[derive(Debug, Clone)]
@@ -52,8 +60,7 @@ pub struct Shop {
     setup: Setup,
     /// The gateway's URL.
     pub url: String,
-    /// The account on the broker.
-    pub account: Account,
+    account: Option<Account>,
     directory: TempDir,
     http: reqwest::Client,
     engine: Engine,
@@ -72,10 +79,7 @@ pub fn run(test: impl Future<Output = ()>) {
 }
 
 /// Waits until `probe` says `Ok`, and shows what it said last if it never does.
-pub async fn eventually<T, F: Future<Output = Result<T, String>>>(
-    what: &str,
-    mut probe: impl FnMut() -> F,
-) -> T {
+pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Result<T, String>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         match probe().await {
@@ -97,31 +101,43 @@ impl Shop {
     pub async fn with(setup: Setup) -> Self {
         let account = jetsaga_nats::testing::broker().await.account();
         let directory = tempfile::tempdir().expect("a directory can be made");
-        Self::on(setup, account, directory).await
+        Self::on(setup, Some(account), directory).await
     }
 
-    async fn on(setup: Setup, account: Account, directory: TempDir) -> Self {
-        let options = options(&setup, &account, &directory);
+    /// A shop on the data of another that is gone, with the NATS server that lies there too.
+    pub async fn over(directory: TempDir) -> Self {
+        let setup = Setup { store: "embedded", ..Setup::default() };
+        Self::on(setup, None, directory).await
+    }
+
+    async fn on(setup: Setup, account: Option<Account>, directory: TempDir) -> Self {
+        let options = options(&setup, account.as_ref(), &directory);
         let hosted = host(&setup, &options).await;
         let url = hosted.urls.get("gateway").unwrap_or_default();
-        let client = account.client().await;
-        let engine = Engine::new(client);
+        let client = jetsaga_nats::connect(&hosted.nats_url, ConnectOptions::new()).await;
+        let engine = Engine::new(client.expect("the server of the shop answers"));
         Self { hosted, setup, url, account, directory, http: reqwest::Client::new(), engine }
     }
 
-    /// Stops the shop and starts it again, on the same data and with another setup if wanted.
-    pub async fn restart(self, change: impl FnOnce(&mut Setup)) -> Self {
-        let Self { hosted, mut setup, account, directory, .. } = self;
+    /// Stops the shop, lets `meanwhile` do something to its log, and starts it again on the same
+    /// data.
+    pub async fn restart(self, meanwhile: impl AsyncFnOnce(&Engine)) -> Self {
+        let Self { hosted, setup, account, directory, engine, .. } = self;
         hosted.shutdown().await;
-        change(&mut setup);
+        meanwhile(&engine).await;
         Self::on(setup, account, directory).await
     }
 
     /// Another process's worth of services on the same account: a second coordinator, say.
     pub async fn another(&self, only: &[&'static str]) -> Hosted {
         let setup = Setup { only: only.to_vec(), ..self.setup.clone() };
-        let options = options(&setup, &self.account, &self.directory);
-        host(&setup, &options).await
+        let options = options(&setup, self.account.as_ref(), &self.directory);
+        let hosted = host(&setup, &options).await;
+        for (name, url) in hosted.urls.all() {
+            // The shop finds it from now on.
+            self.hosted.urls.set(&name, &url);
+        }
+        hosted
     }
 
     /// The engine over this shop's account.
@@ -147,10 +163,10 @@ impl Shop {
     }
 }
 
-fn options(setup: &Setup, account: &Account, directory: &TempDir) -> ShopOptions {
+fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> ShopOptions {
     let host = HostOptions {
         data_dir: directory.path().to_owned(),
-        nats_url: Some(account.url().to_owned()),
+        nats_url: account.map(|account| account.url().to_owned()),
         nats_port: None,
         replicas: 1,
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -160,7 +176,7 @@ fn options(setup: &Setup, account: &Account, directory: &TempDir) -> ShopOptions
         store: setup.store.to_owned(),
         log: LogForm::Text,
     };
-    let keep = Duration::from_secs(3_600);
+    let keep = Duration::from_hours(1);
     ShopOptions {
         only: setup.only.iter().map(|&name| name.to_owned()).collect(),
         host,

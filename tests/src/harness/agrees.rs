@@ -33,6 +33,36 @@ impl Shop {
         self.mails_agree(id, ending).await;
     }
 
+    /// Waits for the end of an order, whichever it is, and checks that everybody agrees on it.
+    pub async fn agrees_with_its_record(&self, id: &str) {
+        let record = eventually(&format!("the end of {id}"), async || {
+            let record = self.record(id).await;
+            let has_ended = record["status"] == "completed" || record["status"] == "rolled_back";
+            if has_ended { Ok(record) } else { Err(record.to_string()) }
+        })
+        .await;
+        let codes = ["out_of_stock", "card_declined", "cancelled", "timeout", "expired"];
+        let ending = match codes.into_iter().find(|code| record["cause"]["code"] == *code) {
+            Some(code) => Ending::Cancelled(code),
+            None => Ending::Confirmed,
+        };
+        self.agrees(id, ending).await;
+    }
+
+    /// Every saga that the shop knows, open or ended.
+    pub async fn all(&self) -> Vec<String> {
+        let (mut found, mut path) = (Vec::new(), "/v1/sagas?limit=100".to_owned());
+        loop {
+            let page = self.get(&path).await.body;
+            let data = page["data"].as_array().cloned().unwrap_or_default();
+            found.extend(data.iter().filter_map(|it| it["id"].as_str().map(str::to_owned)));
+            let Some(cursor) = page["next_cursor"].as_str() else { return found };
+            let escaped: Vec<String> = cursor.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            let cursor = escaped.concat();
+            path = format!("/v1/sagas?limit=100&cursor={cursor}");
+        }
+    }
+
     /// Checks stock and provider against all orders of this shop: those that completed hold their
     /// pieces and their money, the others nothing.
     pub async fn sums_agree(&self, ids: &[&str]) {
