@@ -288,7 +288,6 @@ fn a_record_that_lies_is_found_and_neighbours_complete() {
         shop.fault("down", "token").await;
         let neighbour = shop.place(demo::VISA, TEA).await;
         shop.agrees(&neighbour, Ending::Confirmed).await;
-        assert_eq!(shop.provider().await["charged"], 1, "only the neighbour was charged");
         shop.stop().await;
     });
 }

@@ -7,9 +7,6 @@
 )]
 
 mod bad_input;
-mod kill;
 mod outcomes;
-mod quickstart;
 mod relay;
 mod tidy;
-mod twice;

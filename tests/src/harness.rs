@@ -23,7 +23,6 @@ use service_kit::host::{self, HostOptions, Hosted};
 use tempfile::TempDir;
 
 pub mod agrees;
-pub mod binary;
 pub mod client;
 
 pub use agrees::Ending;
@@ -123,9 +122,9 @@ impl Shop {
     /// data.
     pub async fn restart(self, meanwhile: impl AsyncFnOnce(&Engine)) -> Self {
         let Self { hosted, setup, account, directory, engine, .. } = self;
-        hosted.shutdown().await;
+        Box::pin(hosted.shutdown()).await;
         meanwhile(&engine).await;
-        Self::on(setup, account, directory).await
+        Box::pin(Self::on(setup, account, directory)).await
     }
 
     /// Another process's worth of services on the same account: a second coordinator, say.

@@ -71,10 +71,12 @@ where
     });
     let times: Vec<Duration> = join_all(workers).await.into_iter().flatten().collect();
     let elapsed = begun.elapsed();
-    let mut histogram = Histogram::<u64>::new(3).expect("three significant digits are possible");
+    let mut histogram = Histogram::<u64>::new_with_max(600_000_000, 3)
+        .expect("three significant digits are possible");
     for time in &times {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        histogram.saturating_record(micros);
+        // Ten minutes are more than anything here may take.
+        histogram.saturating_record(micros.max(1));
     }
     let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
     let count = u32::try_from(times.len()).unwrap_or(u32::MAX);

@@ -71,9 +71,8 @@ async fn show(
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (step, kind) = (text(&event["event"]["step"]), text(&event["event"]["kind"]));
         let (after, code) = (text(&event["status"]), text(&event["reason"]["code"]));
-        lines.push_str(&format!("    {:>3}  {step:<13}{kind:<11}{after:<14}{code}", event["n"]));
-        lines.truncate(lines.trim_end().len());
-        lines.push('\n');
+        let line = format!("    {:>3}  {step:<13}{kind:<11}{after:<14}{code}", event["n"]);
+        lines.extend([line.trim_end(), "\n"]);
     }
     Ok(lines)
 }

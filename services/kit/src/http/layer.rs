@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt as _;
 use poem::http::{HeaderValue, Method, StatusCode, header};
 use poem::{Body, Endpoint, EndpointExt as _, IntoResponse as _, Request, Response, Route};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::Semaphore;
 use tracing::Instrument as _;
 
@@ -17,6 +18,9 @@ mod paths;
 mod trace;
 
 pub use paths::Paths;
+
+/// Most bytes of a body that is too large which are read all the same.
+const DISCARDED: u64 = 8 * 1024 * 1024;
 
 /// Limits of a service's HTTP side.
 #[derive(Debug, Clone, Copy)]
@@ -141,18 +145,31 @@ fn request_id(request: &Request) -> String {
 /// The request with its body read, if that is not larger than allowed.
 async fn limited(mut request: Request, limit: usize) -> poem::Result<Request> {
     let announced = request.header(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
+    let body = request.take_body();
     if announced.is_some_and(|bytes: usize| bytes > limit) {
+        discard(body.into_async_read()).await;
         return Err(too_large(limit).into());
     }
-    let body = request.take_body();
     if !body.is_empty() {
-        let bytes = body.into_bytes_limit(limit).await.map_err(|error| match error {
-            poem::error::ReadBodyError::PayloadTooLarge => poem::Error::from(too_large(limit)),
-            other => other.into(),
-        })?;
-        request.set_body(Body::from_bytes(bytes));
+        let mut body = body.into_async_read();
+        let mut bytes = Vec::with_capacity(announced.unwrap_or_default());
+        let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        let read = (&mut body).take(most).read_to_end(&mut bytes).await;
+        read.map_err(poem::error::ReadBodyError::Io)?;
+        if bytes.len() > limit {
+            discard(body).await;
+            return Err(too_large(limit).into());
+        }
+        request.set_body(Body::from_vec(bytes));
     }
     Ok(request)
+}
+
+/// Reads what nobody wants, up to a bound: whoever is still writing when the connection is closed
+/// sees it break, and not the answer.
+async fn discard(body: impl AsyncRead + Unpin) {
+    // An error says that nobody waits for the answer any more.
+    drop(tokio::io::copy(&mut body.take(DISCARDED), &mut tokio::io::sink()).await);
 }
 
 fn too_large(limit: usize) -> Problem {
