@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use testcontainers::bollard::models::{HostConfig, PortBinding};
 use testcontainers::core::client::docker_client_instance;
 use testcontainers::runners::AsyncRunner as _;
 use testcontainers::{ContainerAsync, ImageExt as _};
 use testcontainers_modules::nats::Nats;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::accounts::Accounts;
 use super::reaper::Reaper;
@@ -17,6 +20,8 @@ use crate::launcher::Version;
 const CONFIG: &str = "/jetsaga-test.conf";
 /// The server's port in the container.
 const PORT: u16 = 4222;
+/// How long one of the addresses is tried.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// A running container; its reaper removes it when the process ends.
 #[derive(Debug)]
@@ -33,6 +38,8 @@ pub(super) enum Error {
     NoEngine(String),
     #[error("the container does not start: {0}")]
     Start(#[from] testcontainers::TestcontainersError),
+    #[error("the container runs, but nothing answers at {0}: is its engine on another machine?")]
+    Unreachable(String),
     #[error("the container's end cannot be prepared: {0}")]
     Reaper(#[from] io::Error),
 }
@@ -53,9 +60,20 @@ pub(super) async fn start(accounts: &Accounts) -> Result<Container, Error> {
         .with_cmd(["--config", CONFIG])
         .with_host_config_modifier(loopback_only);
     let container = image.start().await?;
-    let port = container.get_host_port_ipv4(PORT).await?;
-    let address = format!("{}:{port}", container.get_host().await?);
+    let address = reachable(&container).await?;
     Ok(Container { _running: container, _reaper: reaper, address })
+}
+
+/// Where the server in the container answers from here.
+///
+/// `ContainerAsync::get_host` guesses, and guesses wrong where the tests and their engine share
+/// one container: it names the bridge's gateway, on which a port of the loopback is not published.
+async fn reachable(container: &ContainerAsync<Nats>) -> Result<String, Error> {
+    let address = format!("127.0.0.1:{}", container.get_host_port_ipv4(PORT).await?);
+    match timeout(ANSWER, TcpStream::connect(&address)).await {
+        Ok(Ok(_stream)) => Ok(address),
+        Ok(Err(_)) | Err(_) => Err(Error::Unreachable(address)),
+    }
 }
 
 async fn engine() -> Result<(), String> {
