@@ -1,19 +1,26 @@
 //! Starting sagas and reading them, for gateways and other callers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use saga_core::{Plan, Record, Refusal};
 use serde_json::Value;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::engine::{DefinitionError, Engine};
+use crate::follow::{Follower, Hub};
 use crate::log::advance::{self, AdvanceError, Advanced};
 use crate::log::{ReadError, Stored, Trace};
 
-/// Starts and reads sagas of one type.
+/// Starts, reads and follows sagas of one type.
+///
+/// Clones share what follows the stream; it is set up when the first saga is followed.
 #[derive(Debug, Clone)]
 pub struct Sagas {
     engine: Engine,
     plan: Arc<Plan>,
+    hub: Arc<OnceCell<Hub>>,
 }
 
 /// A saga that exists because of a start, this one or an earlier one of the same request.
@@ -43,7 +50,7 @@ impl Sagas {
     /// Sagas of the type that `plan` defines; new ones follow `plan`.
     pub fn new(engine: Engine, plan: Arc<Plan>) -> Self {
         engine.know(Arc::clone(&plan));
-        Self { engine, plan }
+        Self { engine, plan, hub: Arc::default() }
     }
 
     /// The definition that new sagas follow.
@@ -82,6 +89,27 @@ impl Sagas {
     /// Every event of a saga that the stream still has; empty: there is none.
     pub async fn history(&self, id: &str) -> Result<Vec<Stored>, ReadError> {
         self.engine.log().history(&self.plan, id).await
+    }
+
+    /// The events of a saga after sequence `after` (0: all), as they happen; see [`Hub::follow`].
+    pub async fn follow(&self, id: &str, after: u64) -> Result<Follower, ReadError> {
+        Ok(self.hub().await?.follow(id, after))
+    }
+
+    /// Waits for the end of a saga; `None` when it has none by `limit`, or there is no such saga.
+    pub async fn wait_for_end(
+        &self,
+        id: &str,
+        limit: Duration,
+    ) -> Result<Option<Stored>, ReadError> {
+        self.hub().await?.wait_for_end(id, limit).await
+    }
+
+    async fn hub(&self) -> Result<&Hub, ReadError> {
+        // Nobody cancels this: the hub ends with its last clone and its last follower.
+        let stop = CancellationToken::new();
+        let start = || Hub::start(self.engine.clone(), Arc::clone(&self.plan), &stop);
+        self.hub.get_or_try_init(start).await
     }
 
     /// The definition that a record follows.

@@ -1,3 +1,4 @@
 //! Integration tests of the engine on a real server: one binary, an account per test.
 
 mod coordinator;
+mod example;
