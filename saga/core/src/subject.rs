@@ -207,6 +207,8 @@ pub mod header {
     pub const EXPECTED_FILTER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
     /// The stream that must store it.
     pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+    /// What a request of a consumer still had coming when it ended: messages.
+    pub const PENDING: &str = "Nats-Pending-Messages";
     /// W3C trace context.
     pub const TRACEPARENT: &str = "traceparent";
     /// W3C trace state.

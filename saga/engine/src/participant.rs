@@ -25,6 +25,7 @@ mod meter;
 mod micro;
 mod op;
 mod pull;
+mod source;
 mod steps;
 mod valve;
 pub(crate) mod worker;
@@ -247,6 +248,7 @@ impl<B: Barrier<Work: Default>> Participant<B> {
                     let ack_wait = ack_wait(&engine, &stream, &consumer).await?;
                     lanes.push(Arc::new(Lane {
                         worker: Arc::clone(&worker),
+                        client: engine.client().clone(),
                         context: engine.jetstream().clone(),
                         stream: stream.clone(),
                         consumer,

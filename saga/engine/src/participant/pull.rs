@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{PullConsumer, pull};
 use async_nats::jetstream::{self, AckKind, message::Info};
-use futures::{FutureExt as _, StreamExt as _};
 use saga_core::record::Unreadable;
 use saga_core::subject;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -13,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::handle::Ends;
+use super::source::Source;
 use super::valve::Valve;
 use super::worker::{Delivery, Role, Verdict, Worker};
 use crate::barrier::Barrier;
@@ -20,20 +19,15 @@ use crate::dead_letter;
 use crate::log::ReadError;
 use crate::log::jetstream::delivered;
 
-/// Messages asked for at once.
-const PULL: usize = 256;
-/// How long one pull stays open. A lost one is noticed by its missing heartbeats.
-const EXPIRES: Duration = Duration::from_secs(10);
-/// How often an idle server says that it is still there.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+/// A message that comes while the valve is closed is handed back for this long.
+const HAND_BACK: Duration = Duration::from_secs(2);
 /// Pause before a pull that broke is made again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-const _: () = assert!(HEARTBEAT.as_millis() * 2 <= EXPIRES.as_millis());
 
 /// One consumer of a participant.
 pub(crate) struct Lane<B: Barrier> {
     pub(crate) worker: Arc<Worker<B>>,
+    pub(crate) client: async_nats::Client,
     pub(crate) context: jetstream::Context,
     pub(crate) stream: String,
     pub(crate) consumer: String,
@@ -72,25 +66,26 @@ impl<B: Barrier<Work: Default>> Lane<B> {
     }
 
     async fn pull(self: &Arc<Self>) -> Result<(), String> {
-        let consumer: PullConsumer = self
-            .context
-            .get_consumer_from_stream(&self.consumer, &self.stream)
-            .await
-            .map_err(|error| error.to_string())?;
-        let pull = consumer.stream().max_messages_per_batch(PULL).expires(EXPIRES);
-        let mut messages =
-            pull.heartbeat(HEARTBEAT).messages().await.map_err(|error| error.to_string())?;
-        let result = self.take_up(&mut messages).await;
-        // What the client holds already is handed back at once, not after `ack_wait`.
+        let (stream, consumer) = (&self.stream, &self.consumer);
+        let mut source = Source::open(&self.client, &self.context, stream, consumer).await?;
+        self.take_up(&mut source).await?;
+        // What was asked for still comes, and would come again only after `ack_wait`.
         while !self.ends.died.is_cancelled()
-            && let Some(Some(Ok(message))) = messages.next().now_or_never()
+            && let Some(message) = source.rest().await
         {
-            self.acknowledge(&message, AckKind::Nak(None)).await;
+            if self.ends.stop.is_cancelled() {
+                let permit = self.permit().await;
+                self.take(message, permit);
+            } else {
+                // Not at once: this source would get it again.
+                self.acknowledge(&message, AckKind::Nak(Some(HAND_BACK))).await;
+            }
         }
-        result
+        Ok(())
     }
 
-    async fn take_up(self: &Arc<Self>, messages: &mut pull::Stream) -> Result<(), String> {
+    /// Takes up messages until it is stopped or the valve closes.
+    async fn take_up(self: &Arc<Self>, source: &mut Source) -> Result<(), String> {
         loop {
             let closed = async {
                 match &self.valve {
@@ -98,26 +93,25 @@ impl<B: Barrier<Work: Default>> Lane<B> {
                     None => std::future::pending().await,
                 }
             };
-            let next = async {
-                // The semaphore is never closed.
-                let permit = Arc::clone(&self.hands).acquire_owned().await.ok();
-                (permit, messages.next().await)
-            };
+            let next = async { (self.permit().await, source.next().await) };
             let (permit, message) = tokio::select! {
                 biased;
                 () = self.ends.stop.cancelled() => return Ok(()),
                 () = closed => return Ok(()),
                 next = next => next,
             };
-            match message {
-                Some(Ok(message)) => {
-                    let lane = Arc::clone(self);
-                    self.tasks.spawn(async move { lane.hold(message, permit).await });
-                }
-                Some(Err(error)) => return Err(error.to_string()),
-                None => return Err("the pull ended".to_owned()),
-            }
+            self.take(message?, permit);
         }
+    }
+
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.hands).acquire_owned().await.ok()
+    }
+
+    fn take(self: &Arc<Self>, message: jetstream::Message, permit: Option<OwnedSemaphorePermit>) {
+        let lane = Arc::clone(self);
+        self.tasks.spawn(async move { lane.hold(message, permit).await });
     }
 
     /// Handles one message, with signs of life while it takes long.
