@@ -1,12 +1,13 @@
 //! The repository checks itself: the rules of `jetsaga_tests::tidy` over the real files.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use jetsaga_contracts::order_saga::refusal;
 use jetsaga_tests::tidy::arrows::Arrow;
 use jetsaga_tests::tidy::{
-    Finding, Tree, arrows, errors, layout, manifests, markdown, metrics, root, settings, text,
+    Finding, Tree, arrows, errors, features, layout, manifests, markdown, metrics, root, settings, text,
 };
 
 fn tree() -> Tree {
@@ -41,6 +42,25 @@ fn crates_name_only_what_their_room_allows() {
         .collect();
     assert!(arrows.len() > ours.len(), "the manifests were read: {arrows:?}");
     none(&arrows::check(&ours, &arrows));
+}
+
+fn cargo_tree(selection: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["tree", "--offline", "--edges", "normal,build", "--prefix", "none"]);
+    cargo.args(["--format", features::FORMAT]).args(selection).current_dir(root());
+    let output = cargo.output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("cargo prints text")
+}
+
+#[test]
+fn every_selection_of_packages_has_the_same_features() {
+    let workspace = cargo_tree(&["--workspace"]);
+    assert!(workspace.contains("surrealdb-core"), "{workspace}");
+    for package in ["jetsaga-shop", "gateway", "payment", "saga-coordinator", "service-kit"] {
+        let selection = ["-p", package];
+        none(&features::check(&selection.join(" "), &cargo_tree(&selection), &workspace));
+    }
 }
 
 #[test]

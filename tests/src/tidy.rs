@@ -6,6 +6,7 @@
 
 pub mod arrows;
 pub mod errors;
+pub mod features;
 pub mod layout;
 pub mod manifests;
 pub mod markdown;
