@@ -86,9 +86,10 @@ impl Sagas {
         Ok(tail.map(|tail| tail.stored))
     }
 
-    /// Every event of a saga that the stream still has; empty: there is none.
+    /// Every event of a saga that the stream still has, as far as one replica has it; empty: there is
+    /// none.
     pub async fn history(&self, id: &str) -> Result<Vec<Stored>, ReadError> {
-        self.engine.log().history(&self.plan, id).await
+        self.engine.log().history(&self.plan, id, 0).await
     }
 
     /// The events of a saga after sequence `after` (0: all), as they happen; see [`Hub::follow`].

@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::Engine;
 use crate::log::jetstream::delivered;
-use crate::log::{ReadError, Stored};
+use crate::log::{NEWEST, ReadError, Stored};
 
 /// Events that may wait for one follower before it is cut off and starts again from the history.
 const WAITING: usize = 256;
@@ -147,7 +147,10 @@ impl Follower {
     pub async fn next(&mut self) -> Result<Option<Stored>, ReadError> {
         while !self.is_over {
             if self.past.is_none() {
-                let history = self.inner.engine.log().history(&self.inner.plan, &self.id).await?;
+                // The events that the hub handed out before we came must not be missed because a
+                // replica lags behind: they do not come again.
+                let log = self.inner.engine.log();
+                let history = log.history(&self.inner.plan, &self.id, NEWEST).await?;
                 self.past = Some(history.into_iter());
             }
             let next = match self.past.as_mut().and_then(Iterator::next) {

@@ -80,6 +80,10 @@ pub enum ReadError {
     },
 }
 
+/// As `at_least` of a read: the stream's leader is asked how far the saga is, which is one request
+/// more. For whoever must not miss an event.
+pub const NEWEST: u64 = u64::MAX;
+
 /// One stream per saga type (per shard), read and appended to.
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
@@ -93,7 +97,10 @@ pub trait Log: Send + Sync + 'static {
     async fn last(&self, plan: &Plan, id: &str, at_least: u64) -> Result<Option<Tail>, ReadError>;
 
     /// All accepted events of a saga that the stream still has, in order; empty: there is none.
-    async fn history(&self, plan: &Plan, id: &str) -> Result<Vec<Stored>, ReadError>;
+    /// Never ends before sequence `at_least`, nor, for [`NEWEST`], before any event that was stored
+    /// when this was called.
+    async fn history(&self, plan: &Plan, id: &str, at_least: u64)
+    -> Result<Vec<Stored>, ReadError>;
 }
 
 /// Where a saga stands, and where its next event goes.

@@ -101,7 +101,8 @@ impl Shop {
     /// Every record is what its event makes of the one before.
     async fn history_is_a_fold(&self, id: &str) {
         let plan = self.engine().plan("order", 1).await.expect("the definition is registered");
-        let history: Vec<Stored> = self.engine().log().history(&plan, id).await.expect("a history");
+        let log = self.engine().log();
+        let history: Vec<Stored> = log.history(&plan, id, 0).await.expect("a history");
         verify_start(&plan, &history[0].record).expect("the first record is right");
         for pair in history.windows(2) {
             let (before, after) = (&pair[0], &pair[1]);

@@ -9,7 +9,7 @@ use super::book::Seen;
 use super::entry::waits_of;
 use super::office::{Audit, Office, Why};
 use crate::audit::fold;
-use crate::log::Stored;
+use crate::log::{NEWEST, Stored};
 use crate::wishes::AlarmKind;
 
 /// Folds what it is asked to until the coordinator stops.
@@ -39,7 +39,7 @@ async fn look(office: &Office, audit: &Audit) -> Result<(), String> {
     let (track, id) = (&audit.track, audit.id.as_str());
     let Some(any) = office.engine.newest(&track.saga_type) else { return Ok(()) };
     let log = office.engine.log();
-    let history = log.history(&any, id).await.map_err(|error| error.to_string())?;
+    let history = log.history(&any, id, NEWEST).await.map_err(|error| error.to_string())?;
     let Some(last) = history.last() else { return Ok(()) };
     let Some(plan) = office.plan_of(&last.record).await else { return Ok(()) };
     metrics::counter!("saga_histories_folded_total").increment(1);

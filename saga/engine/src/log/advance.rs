@@ -81,6 +81,7 @@ async fn append(
             Err(AppendError::InFlight) => {
                 // On a replicated stream the leader's bookkeeping may lag behind its own
                 // acknowledgement: the same append often passes a moment later.
+                unanswered = AppendError::InFlight.to_string();
                 tokio::time::sleep(pause).await;
                 let moved = log.last(plan, &append.record.id, append.expected).await?;
                 if moved.map_or(0, |tail| tail.last_sequence) != append.expected {
@@ -126,7 +127,7 @@ async fn found(log: &dyn Log, plan: &Plan, append: Append) -> Result<Advanced, A
     }
     // Ours may have been stored and others may have followed it: then it is in the history.
     if tail.stored.record.n > append.record.n {
-        let history = log.history(plan, id).await?;
+        let history = log.history(plan, id, tail.last_sequence).await?;
         let ours = |stored: &&Stored| stored.append_id.as_deref() == Some(&append.append_id);
         if history.iter().any(|stored| ours(&stored)) {
             return Ok(Advanced::Appended(tail));

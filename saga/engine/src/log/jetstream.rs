@@ -130,8 +130,13 @@ impl Log for JetStreamLog {
         Ok(accepted.pop().map(|stored| Tail { stored, last_sequence }))
     }
 
-    async fn history(&self, plan: &Plan, id: &str) -> Result<Vec<Stored>, ReadError> {
-        Ok(self.chain(plan, id, 0).await?.0)
+    async fn history(
+        &self,
+        plan: &Plan,
+        id: &str,
+        at_least: u64,
+    ) -> Result<Vec<Stored>, ReadError> {
+        Ok(self.chain(plan, id, at_least).await?.0)
     }
 }
 

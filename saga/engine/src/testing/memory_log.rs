@@ -71,10 +71,15 @@ impl Log for MemoryLog {
     }
 
     async fn last(&self, plan: &Plan, id: &str, _at_least: u64) -> Result<Option<Tail>, ReadError> {
-        Ok(self.history(plan, id).await?.pop().map(Tail::from))
+        Ok(self.history(plan, id, 0).await?.pop().map(Tail::from))
     }
 
-    async fn history(&self, plan: &Plan, id: &str) -> Result<Vec<Stored>, ReadError> {
+    async fn history(
+        &self,
+        plan: &Plan,
+        id: &str,
+        _at_least: u64,
+    ) -> Result<Vec<Stored>, ReadError> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         let same =
             |stored: &&Stored| stored.record.id == id && stored.record.saga_type == plan.name();

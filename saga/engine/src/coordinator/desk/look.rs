@@ -60,7 +60,8 @@ impl Office {
     pub(in crate::coordinator) async fn history(&self, wish: &History) -> Result<Story, No> {
         let tail = self.tail(&wish.saga_type, &wish.id).await?;
         let any = self.any_plan(&wish.saga_type)?;
-        let events = self.engine.log().history(&any, &wish.id).await?;
+        let log = self.engine.log();
+        let events = log.history(&any, &wish.id, tail.last_sequence).await?;
         // Retention may have taken it between the two reads: the last message is in hand.
         let events = if events.is_empty() { vec![tail.stored] } else { events };
         let Some(last) = events.last() else {

@@ -40,8 +40,13 @@ impl Log for Counting {
         self.log.last(plan, id, at_least).await
     }
 
-    async fn history(&self, plan: &Plan, id: &str) -> Result<Vec<Stored>, ReadError> {
-        self.log.history(plan, id).await
+    async fn history(
+        &self,
+        plan: &Plan,
+        id: &str,
+        at_least: u64,
+    ) -> Result<Vec<Stored>, ReadError> {
+        self.log.history(plan, id, at_least).await
     }
 }
 

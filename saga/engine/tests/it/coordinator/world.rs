@@ -108,7 +108,7 @@ impl World {
     }
 
     pub(super) async fn history(&self, id: &str) -> Vec<Stored> {
-        self.engine.log().history(&self.plan, id).await.unwrap()
+        self.engine.log().history(&self.plan, id, 0).await.unwrap()
     }
 
     /// `<step>.<event>.<status>` of every event.
