@@ -1,0 +1,96 @@
+//! A stream with three replicas: the same cases, and the conflict that only such a stream has.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jetsaga_nats::launcher::{Config, Launcher, Options, Server};
+use saga_engine::log::AppendError;
+
+use super::bed::{Bed, done};
+use super::conformance::CASES;
+
+/// Races after which one of them has met an append in flight: nearly each does.
+const RACES: usize = 200;
+/// How long three servers may take to have a leader.
+const LEADER: Duration = Duration::from_mins(1);
+
+/// Three servers on free ports, configured as in the example.
+async fn cluster(directory: &Path) -> Vec<Server> {
+    let listeners: [_; 6] = std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = listeners.map(|it| it.local_addr().unwrap().port());
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nats/server");
+    let mut servers = Vec::new();
+    for number in 1..=3 {
+        let mut text =
+            std::fs::read_to_string(examples.join(format!("cluster-{number}.conf"))).unwrap();
+        for other in 1..=3 {
+            text = text.replace(&format!(":622{other}"), &format!(":{}", ports[other - 1]));
+            text = text.replace(&format!(":822{other}"), &format!(":{}", ports[other + 2]));
+        }
+        let store = directory.join(format!("store-{number}"));
+        text = text.replace(&format!("data/nats-{number}"), &store.join("js").to_string_lossy());
+        let config = directory.join(format!("{number}.conf"));
+        std::fs::write(&config, text).unwrap();
+        let options = Options { config: Config::File(config), ..Options::new(store) };
+        servers.push(Launcher::new(options).start().await.unwrap());
+    }
+    servers
+}
+
+#[tokio::test]
+async fn three_replicas_keep_every_promise_and_go_on_without_a_leader() {
+    let directory = tempfile::tempdir().unwrap();
+    let servers = cluster(directory.path()).await;
+    let urls: Vec<_> = servers.iter().map(Server::url).collect();
+    let client = jetsaga_nats::connect_as(&urls.join(","), "log").await.unwrap();
+    let bed = Bed::on(&client, 3).await;
+    for (case, run) in CASES {
+        run(&bed.named(case)).await;
+    }
+    rivals_meet_in_flight(&bed.named("in flight")).await;
+    it_goes_on_without_its_leader(&bed.named("leader"), &client, &servers).await;
+    for server in &servers {
+        server.kill().await;
+    }
+}
+
+/// Two appends at once: one is stored, and mostly the other one hears of an append in flight.
+async fn rivals_meet_in_flight(bed: &Bed) {
+    let mut in_flight = 0;
+    for number in 0..RACES {
+        let name = format!("race{number}");
+        let tail = bed.start(&name).await;
+        let [one, other] = [(); 2].map(|()| bed.next(&tail, done("flight")));
+        let (one, other) =
+            tokio::join!(bed.log.append(&bed.plan, &one), bed.log.append(&bed.plan, &other));
+        let outcomes = [one, other];
+        let stored = outcomes.iter().filter(|it| it.is_ok()).count();
+        assert!(stored <= 1, "both were stored: {outcomes:?}");
+        in_flight += outcomes.iter().filter(|it| matches!(it, Err(AppendError::InFlight))).count();
+        assert_eq!(bed.history(&name).await.len(), 1 + stored, "{outcomes:?}");
+    }
+    assert!(in_flight > 0, "no append met another one in flight in {RACES} races");
+}
+
+/// The leader is killed while a saga is on its way: its writer notices nothing but the pause.
+async fn it_goes_on_without_its_leader(bed: &Bed, client: &async_nats::Client, all: &[Server]) {
+    let context = async_nats::jetstream::new(client.clone());
+    let stream = context.get_stream(saga_core::subject::stream("trip", None)).await.unwrap();
+    let tail = bed.start("leaderless").await;
+    let leader = stream.get_info().await.unwrap().cluster.unwrap().leader.unwrap();
+    let number: usize = leader.trim_start_matches(|it: char| !it.is_ascii_digit()).parse().unwrap();
+    all[number - 1].kill().await;
+    let end = Instant::now() + LEADER;
+    let mut moved = None;
+    while moved.is_none() {
+        let event = done("flight");
+        match saga_engine::log::advance::advance(bed.log.as_ref(), &bed.plan, &tail, event).await {
+            Ok(advanced) => moved = Some(advanced),
+            Err(error) => assert!(Instant::now() < end, "no leader within a minute: {error}"),
+        }
+    }
+    // An earlier try that gave up may have been stored after all: then this one finds it.
+    assert_eq!(bed.told("leaderless").await, ["saga started", "flight done"], "{moved:?}");
+    assert_eq!(bed.newest("leaderless").await.stored.record.base, tail.stored.sequence);
+}
