@@ -7,6 +7,9 @@
 )]
 
 mod bad_input;
+mod kill;
 mod outcomes;
+mod quickstart;
 mod relay;
 mod tidy;
+mod twice;

@@ -23,6 +23,7 @@ use service_kit::host::{self, HostOptions, Hosted};
 use tempfile::TempDir;
 
 pub mod agrees;
+pub mod binary;
 pub mod client;
 
 pub use agrees::Ending;

@@ -1,0 +1,131 @@
+//! The real binary, as a process of its own.
+
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// The directory that cargo builds into: this test lies in its `deps`.
+fn built() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    let deps = test.parent().expect("it lies in a directory");
+    deps.parent().expect("and that in another").to_owned()
+}
+
+/// The binary `jetsaga`, built before its first use; cargo does nothing when it is fresh.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn jetsaga() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let directory = built();
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // With the whole workspace's features, as the tests were built: with the package's alone
+        // the database engine would be compiled a second time.
+        cargo.args(["build", "--quiet", "--workspace", "--bin", "jetsaga"]);
+        if directory.ends_with("release") {
+            cargo.arg("--release");
+        }
+        cargo.env("CARGO_TARGET_DIR", directory.parent().expect("it has a parent"));
+        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let status = cargo.status().expect("cargo runs");
+        assert!(status.success(), "the binary jetsaga cannot be built");
+        directory.join("jetsaga")
+    })
+}
+
+/// The binary with everything that it keeps in `data`; nothing of the environment's settings.
+pub fn command(data: &Path) -> Command {
+    let mut command = Command::new(jetsaga());
+    for name in ["NATS_URL", "JETSAGA_PORT", "JETSAGA_STORE", "JETSAGA_DATA_DIR"] {
+        command.env_remove(name);
+    }
+    command.arg("--data-dir").arg(data).args(["--payment-simulator-port", "0"]);
+    command
+}
+
+/// A running binary; killed when it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// The port of its gateway.
+    pub port: u16,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Running {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it ends, or is not ready in a minute.
+    pub async fn start(mut command: Command, port: u16) -> Self {
+        command.args(["--port", &port.to_string()]).stdout(Stdio::null());
+        let child = command.spawn().expect("the binary can be started");
+        let mut running = Self { child, port };
+        let ready = format!("{}/health/ready", running.url());
+        super::eventually("ready", async || {
+            if let Ok(Some(status)) = running.child.try_wait() {
+                return Err(format!("it ended: {status}"));
+            }
+            match reqwest::get(&ready).await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+        running
+    }
+
+    /// Its gateway.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill(&mut self) {
+        // An error says that it is gone already, which is what is wanted.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Runs a command that is to end by itself.
+///
+/// # Panics
+/// When it does not end in a minute.
+pub fn output(mut command: Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("the binary can be started");
+    let end = Instant::now() + Duration::from_mins(1);
+    while child.try_wait().expect("it can be asked").is_none() {
+        if Instant::now() > end {
+            drop(child.kill());
+            let output = child.wait_with_output().expect("it was started");
+            panic!("it does not end: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().expect("it was started")
+}
+
+/// A port that was free a moment ago.
+///
+/// # Panics
+/// When the system has none left.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// Whether somebody listens on a loopback port.
+pub fn is_taken(port: u16) -> bool {
+    TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
