@@ -6,12 +6,13 @@ use std::time::Duration;
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::{self, ErrorCode};
-use async_nats::{Client, HeaderMap, StatusCode};
+use async_nats::{Client, HeaderMap};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use saga_core::record::Unreadable;
 use saga_core::subject::{self, header};
 use saga_core::{Plan, Record};
+use serde_json::{Value, json};
 
 use super::{Append, AppendError, Log, ReadError, Stored, Tail, Trace};
 
@@ -21,6 +22,10 @@ const ANSWER: Duration = Duration::from_secs(5);
 const STALE_READS: u32 = 20;
 /// Pause between such reads.
 const STALE_PAUSE: Duration = Duration::from_millis(25);
+/// The status that says that there are more subjects than one answer may hold (1024).
+const TOO_MANY: u16 = 413;
+/// Messages that are asked for at once where they are read one after another.
+const BATCH: u32 = 1_000;
 
 /// The log of sagas in JetStream: one stream per saga type, or per shard of one.
 #[derive(Debug, Clone)]
@@ -36,34 +41,71 @@ impl JetStreamLog {
         Self { client, context }
     }
 
-    /// Every message of a saga that one replica has, in stream order, in one request.
-    async fn messages(&self, stream: &str, filter: &str) -> Result<Vec<StreamMessage>, ReadError> {
+    /// What one replica answers to a request for many messages.
+    async fn ask(&self, stream: &str, request: &Value) -> Result<Batch, ReadError> {
         let inbox = self.client.new_inbox();
         let mut answers = self.client.subscribe(inbox.clone()).await.map_err(unavailable)?;
-        let request = serde_json::json!({ "multi_last": [filter] }).to_string();
         let subject = format!("$JS.API.DIRECT.GET.{stream}");
         self.client
-            .publish_with_reply(subject, inbox, request.into())
+            .publish_with_reply(subject, inbox, request.to_string().into())
             .await
             .map_err(unavailable)?;
-        let mut found = Vec::new();
+        let mut messages = Vec::new();
         loop {
             let answer = tokio::time::timeout(ANSWER, answers.next())
                 .await
                 .map_err(|_elapsed| no_answer(stream))?
                 .ok_or_else(|| no_answer(stream))?;
-            match answer.status {
-                None | Some(StatusCode::OK) => found.push(answer.try_into().map_err(unavailable)?),
+            match answer.status.map(|status| status.as_u16()) {
+                None | Some(200) => messages.push(answer.try_into().map_err(unavailable)?),
                 // 204 ends the batch, 404 says that there is none.
-                Some(status) if status.as_u16() == 204 || status.as_u16() == 404 => {
-                    return Ok(found);
+                Some(204 | 404) => {
+                    let left = answer.headers.as_ref().and_then(|it| it.get("Nats-Num-Pending"));
+                    let is_whole = left.is_none_or(|left| left.as_str() == "0");
+                    return Ok(Batch { messages, is_whole });
                 }
+                Some(TOO_MANY) => return Ok(Batch { messages, is_whole: false }),
                 Some(status) => {
                     let why = answer.description.unwrap_or_default();
                     return Err(ReadError::Unavailable(format!("{stream}: {status} {why}")));
                 }
             }
         }
+    }
+
+    /// A saga on one replica.
+    async fn saga(&self, stream: &str, filter: &str) -> Result<Chain, ReadError> {
+        // Every event has a subject of its own: the last messages of all subjects are all messages,
+        // and the server finds them at once.
+        let last = self.ask(stream, &json!({ "multi_last": [filter] })).await?;
+        if last.is_whole {
+            let chain = Chain::of(&last.messages)?;
+            if chain.left_out.is_empty() {
+                return Ok(chain);
+            }
+        }
+        // Unless something slipped past the check, which may hide an event of the same subject, or
+        // there are more than one answer holds: then they are read one after another.
+        let mut messages: Vec<StreamMessage> = Vec::new();
+        loop {
+            let next = messages.last().map_or(1, |message| message.sequence + 1);
+            let request = json!({ "seq": next, "next_by_subj": filter, "batch": BATCH });
+            let batch = self.ask(stream, &request).await?.messages;
+            if batch.is_empty() {
+                break;
+            }
+            messages.extend(batch);
+        }
+        let chain = Chain::of(&messages)?;
+        for sequence in &chain.left_out {
+            tracing::error!(
+                stream,
+                filter,
+                sequence,
+                "a message does not follow from the last accepted event: it is left out",
+            );
+        }
+        Ok(chain)
     }
 
     /// Sequence of a saga's last message according to the stream's leader; 0: there is none.
@@ -76,34 +118,74 @@ impl JetStreamLog {
         }
     }
 
-    /// The accepted events of a saga, and the sequence of its last message.
-    async fn chain(
-        &self,
-        plan: &Plan,
-        id: &str,
-        at_least: u64,
-    ) -> Result<(Vec<Stored>, u64), ReadError> {
+    /// A saga up to sequence `at_least`, or as far as the stream's leader has it.
+    async fn chain(&self, plan: &Plan, id: &str, at_least: u64) -> Result<Chain, ReadError> {
         let shard = plan.shard(id);
         let stream = subject::stream(plan.name(), shard);
         let filter = subject::filter(&subject::type_token(plan.name(), shard), id);
         let mut needed = at_least;
         for read in 0..STALE_READS {
-            let messages = self.messages(&stream, &filter).await?;
-            let last = messages.last().map_or(0, |message| message.sequence);
-            if last >= needed {
-                return Ok((accepted(&messages)?, last));
+            let chain = self.saga(&stream, &filter).await?;
+            if chain.last_sequence >= needed {
+                return Ok(chain);
             }
             if read == 0 {
                 // Either a replica lags behind, or retention took the saga: the leader knows.
                 needed = self.leader_sequence(&stream, &filter).await?;
-                if needed == last {
-                    return Ok((accepted(&messages)?, last));
+                if needed == chain.last_sequence {
+                    return Ok(chain);
                 }
             }
             tokio::time::sleep(STALE_PAUSE).await;
         }
         let why = format!("{stream}: no replica has {filter} up to sequence {needed} yet");
         Err(ReadError::Unavailable(why))
+    }
+}
+
+/// Messages that were asked for together.
+struct Batch {
+    messages: Vec<StreamMessage>,
+    /// There are no more than these.
+    is_whole: bool,
+}
+
+/// A saga as the stream has it.
+struct Chain {
+    /// The accepted events.
+    events: Vec<Stored>,
+    /// The sequence of its last message; 0: there is none.
+    last_sequence: u64,
+    /// Sequences of messages that do not count.
+    left_out: Vec<u64>,
+}
+
+impl Chain {
+    /// The events that a history accepts: each derived from the accepted one before it. After
+    /// retention a history begins with its last message, which stands for itself.
+    fn of(messages: &[StreamMessage]) -> Result<Self, ReadError> {
+        let last_sequence = messages.last().map_or(0, |message| message.sequence);
+        let mut events: Vec<Stored> = Vec::with_capacity(messages.len());
+        let mut left_out = Vec::new();
+        for message in messages {
+            let stored = match stored(message) {
+                Ok(stored) => Some(stored),
+                // What is no record at all was derived from nothing: it does not chain. A record of
+                // a later version may well chain, so whoever cannot read it must not go on.
+                Err(ReadError::Unreadable { source: Unreadable::Shape(_), .. }) => None,
+                Err(error) => return Err(error),
+            };
+            let follows = |stored: &Stored| {
+                events.last().is_none_or(|before| {
+                    stored.record.base == before.sequence && stored.record.n == before.record.n + 1
+                })
+            };
+            match stored.filter(follows) {
+                Some(stored) => events.push(stored),
+                None => left_out.push(message.sequence),
+            }
+        }
+        Ok(Self { events, last_sequence, left_out })
     }
 }
 
@@ -126,8 +208,8 @@ impl Log for JetStreamLog {
     }
 
     async fn last(&self, plan: &Plan, id: &str, at_least: u64) -> Result<Option<Tail>, ReadError> {
-        let (mut accepted, last_sequence) = self.chain(plan, id, at_least).await?;
-        Ok(accepted.pop().map(|stored| Tail { stored, last_sequence }))
+        let Chain { mut events, last_sequence, .. } = self.chain(plan, id, at_least).await?;
+        Ok(events.pop().map(|stored| Tail { stored, last_sequence }))
     }
 
     async fn history(
@@ -136,7 +218,7 @@ impl Log for JetStreamLog {
         id: &str,
         at_least: u64,
     ) -> Result<Vec<Stored>, ReadError> {
-        Ok(self.chain(plan, id, at_least).await?.0)
+        Ok(self.chain(plan, id, at_least).await?.events)
     }
 }
 
@@ -188,36 +270,6 @@ fn unavailable(error: impl std::fmt::Display) -> ReadError {
 
 fn no_answer(stream: &str) -> ReadError {
     ReadError::Unavailable(format!("{stream}: no answer within {} s", ANSWER.as_secs()))
-}
-
-/// The events that a history accepts: each derived from the accepted one before it. After
-/// retention a history begins with its last message, which stands for itself.
-fn accepted(messages: &[StreamMessage]) -> Result<Vec<Stored>, ReadError> {
-    let mut chain: Vec<Stored> = Vec::with_capacity(messages.len());
-    for message in messages {
-        let stored = match stored(message) {
-            Ok(stored) => stored,
-            // What is no record at all was derived from nothing: it does not chain. A record of a
-            // later version may well chain, so whoever cannot read it must not go on.
-            Err(ReadError::Unreadable { sequence, source: Unreadable::Shape(why) }) => {
-                tracing::error!(sequence, %why, "a message is not a record: it is left out");
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let follows = chain.last().is_none_or(|before| {
-            stored.record.base == before.sequence && stored.record.n == before.record.n + 1
-        });
-        if follows {
-            chain.push(stored);
-        } else {
-            tracing::error!(
-                saga = %stored.record.id, sequence = stored.sequence,
-                "an event does not follow from the last accepted one: it is left out",
-            );
-        }
-    }
-    Ok(chain)
 }
 
 fn stored(message: &StreamMessage) -> Result<Stored, ReadError> {
