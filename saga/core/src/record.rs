@@ -8,13 +8,15 @@ use serde_json::Value;
 use crate::event::{Author, EventKind, wire_words};
 use crate::limits;
 
+mod read;
+
 /// The version of the record's form that this crate writes and reads.
 pub const VERSION: u32 = 1;
 
 /// Everything known of a saga after one event. The last one is the saga's state.
 ///
 /// Times are not in it: an event's time is the time at which the server stored it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
     /// Version of this form: [`VERSION`].
     pub v: u32,
@@ -40,7 +42,7 @@ pub struct Record {
     /// States of the steps; an absent step is waiting or ready.
     pub steps: BTreeMap<String, StepRecord>,
     /// Why the saga rolls back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// Fields of later versions: kept and passed on.
     #[serde(flatten)]
@@ -126,18 +128,18 @@ wire_words! {
 }
 
 /// The state of one step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepRecord {
     /// What became of it.
     pub state: StepState,
     /// What it put out, once done or skipped; kept through the rollback.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
     /// Why it is in this state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// Who put it there, where that matters: `undone`, `undofailed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Author>,
     /// Fields of later versions: kept and passed on.
     #[serde(flatten)]
