@@ -33,6 +33,7 @@ struct Inner {
     engine: Engine,
     plan: Arc<Plan>,
     followers: Mutex<Followers>,
+    stop: CancellationToken,
     // Ends the consumers when the last clone of the hub goes.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
@@ -40,7 +41,7 @@ struct Inner {
 type Followers = HashMap<String, Vec<mpsc::Sender<Stored>>>;
 
 impl Hub {
-    /// Starts to follow the streams of `plan`'s type; `stop` ends it. Once it returns, no event
+    /// Starts to follow the streams of `plan`'s type; `stop` ends it, and all followers. Once it returns, no event
     /// that happens from then on is missed.
     pub async fn start(
         engine: Engine,
@@ -51,6 +52,7 @@ impl Hub {
             engine: engine.clone(),
             plan: Arc::clone(&plan),
             followers: Mutex::default(),
+            stop: stop.clone(),
             tasks: Mutex::default(),
         });
         for shard in plan.shards() {
@@ -61,7 +63,6 @@ impl Hub {
             let reader = Reader { stream, engine: engine.clone(), hub: Arc::downgrade(&inner) };
             let reading = Box::pin(stop.clone().run_until_cancelled_owned(reader.run(last)));
             let task = AbortOnDropHandle::new(tokio::spawn(async move {
-                // Whoever still follows sees the end of its events.
                 reading.await.unwrap_or_default();
             }));
             inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
@@ -79,6 +80,7 @@ impl Hub {
             id: id.to_owned(),
             live,
             past: None,
+            last: None,
             after,
             is_over: false,
         }
@@ -138,6 +140,8 @@ pub struct Follower {
     live: mpsc::Receiver<Stored>,
     /// Events read from the stream and not handed out yet; `None`: not read yet.
     past: Option<std::vec::IntoIter<Stored>>,
+    /// Sequence and number of the last event that was read from the stream or taken live.
+    last: Option<(u64, u64)>,
     after: u64,
     is_over: bool,
 }
@@ -155,24 +159,39 @@ impl Follower {
             }
             let next = match self.past.as_mut().and_then(Iterator::next) {
                 Some(stored) => stored,
-                None => match self.live.recv().await {
-                    Some(stored) => stored,
-                    None if self.inner.engine_is_closed() => return Ok(None),
-                    None => {
+                None => match self.inner.stop.run_until_cancelled(self.live.recv()).await {
+                    None => return Ok(None),
+                    Some(None) => {
                         self.start_again();
+                        continue;
+                    }
+                    Some(Some(stored)) if self.is_known(&stored) => continue,
+                    Some(Some(stored)) if self.follows(&stored) => stored,
+                    // Something is missing, or slipped past the check: the history tells.
+                    Some(Some(_)) => {
+                        self.past = None;
                         continue;
                     }
                 },
             };
+            self.last = Some((next.sequence, next.record.n));
+            // Whoever asks for what comes after the end asks for nothing.
+            self.is_over = next.record.status.is_end();
             if next.sequence > self.after {
                 self.after = next.sequence;
-                self.is_over = next.record.status.is_end();
                 return Ok(Some(next));
             }
-            // Asked for what comes after the end: nothing ever will.
-            self.is_over = next.record.status.is_end();
         }
         Ok(None)
+    }
+
+    fn is_known(&self, stored: &Stored) -> bool {
+        self.last.is_some_and(|(sequence, _)| stored.sequence <= sequence)
+    }
+
+    fn follows(&self, stored: &Stored) -> bool {
+        let (sequence, n) = self.last.unwrap_or_default();
+        stored.record.base == sequence && stored.record.n == n + 1
     }
 
     /// After being cut off: what was missed is in the stream.
@@ -181,13 +200,6 @@ impl Follower {
         self.inner.add(&self.id, sender);
         self.live = live;
         self.past = None;
-    }
-}
-
-impl Inner {
-    fn engine_is_closed(&self) -> bool {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        tasks.iter().all(AbortOnDropHandle::is_finished)
     }
 }
 

@@ -11,7 +11,7 @@
 
 mod advancing;
 mod appending;
-mod bed;
+pub(crate) mod bed;
 mod conformance;
 mod jetstream;
 mod meddler;

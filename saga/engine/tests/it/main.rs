@@ -1,5 +1,7 @@
 //! Integration tests of the engine on a real server: one binary, an account per test.
 
+mod client;
 mod coordinator;
 mod example;
+mod follow;
 mod log;

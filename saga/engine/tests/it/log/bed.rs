@@ -18,15 +18,15 @@ const TRIES: u32 = 200;
 
 /// A log and two types of sagas in it, the second of them in two shards.
 #[derive(Clone)]
-pub(super) struct Bed {
-    pub(super) log: Arc<dyn Log>,
-    pub(super) plan: Arc<Plan>,
-    pub(super) sharded: Arc<Plan>,
+pub(crate) struct Bed {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) sharded: Arc<Plan>,
     /// Keeps the ids of tests on one stream apart.
-    pub(super) test: String,
+    pub(crate) test: String,
 }
 
-pub(super) fn trip() -> Definition {
+pub(crate) fn trip() -> Definition {
     Definition::new("trip", 1)
         .step(Step::compensable("flight", "airline").timeout_ms(10_000))
         .step(Step::compensable("hotel", "hotels").timeout_ms(10_000))
@@ -34,24 +34,24 @@ pub(super) fn trip() -> Definition {
 }
 
 impl Bed {
-    pub(super) fn new(log: Arc<dyn Log>) -> Self {
+    pub(crate) fn new(log: Arc<dyn Log>) -> Self {
         let mut stay = trip();
         (stay.name, stay.shards) = ("stay".to_owned(), Some(2));
         let [plan, sharded] = [trip(), stay].map(|it| Arc::new(Plan::new(it).unwrap()));
         Self { log, plan, sharded, test: String::new() }
     }
 
-    pub(super) fn in_memory() -> Self {
+    pub(crate) fn in_memory() -> Self {
         Self::new(Arc::new(MemoryLog::new(now)))
     }
 
     /// On a stream of the test's own.
-    pub(super) async fn on_jetstream() -> Self {
+    pub(crate) async fn on_jetstream() -> Self {
         Self::on(&broker().await.account().client().await, 1).await
     }
 
     /// On a server or cluster.
-    pub(super) async fn on(client: &async_nats::Client, replicas: u32) -> Self {
+    pub(crate) async fn on(client: &async_nats::Client, replicas: u32) -> Self {
         let bed = Self::new(Arc::new(JetStreamLog::new(client.clone())));
         let wanted = Topology::of(&[&bed.plan, &bed.sharded], &[], replicas);
         let context = async_nats::jetstream::new(client.clone());
@@ -59,16 +59,16 @@ impl Bed {
         bed
     }
 
-    pub(super) fn named(&self, test: &str) -> Self {
+    pub(crate) fn named(&self, test: &str) -> Self {
         Self { test: test.to_owned(), ..self.clone() }
     }
 
     /// The same bed, with something between the tests and the log.
-    pub(super) fn with(&self, log: Arc<dyn Log>) -> Self {
+    pub(crate) fn with(&self, log: Arc<dyn Log>) -> Self {
         Self { log, ..self.clone() }
     }
 
-    pub(super) fn id(&self, name: &str) -> String {
+    pub(crate) fn id(&self, name: &str) -> String {
         // An id has 64 characters at most.
         let digest: u32 = self
             .test
@@ -78,25 +78,25 @@ impl Bed {
     }
 
     /// An append that starts a saga.
-    pub(super) fn started(&self, name: &str, input: Value) -> Append {
+    pub(crate) fn started(&self, name: &str, input: Value) -> Append {
         self.append(Record::start(&self.plan, &self.id(name), input).unwrap(), 0)
     }
 
     /// An append of this record.
     #[expect(clippy::unused_self, reason = "it reads like its neighbours")]
-    pub(super) fn append(&self, record: Record, expected: u64) -> Append {
+    pub(crate) fn append(&self, record: Record, expected: u64) -> Append {
         let append_id = uuid::Uuid::new_v4().simple().to_string();
         Append { record, expected, append_id, trace: traced() }
     }
 
     /// An append that follows a tail.
-    pub(super) fn next(&self, tail: &Tail, event: Event) -> Append {
+    pub(crate) fn next(&self, tail: &Tail, event: Event) -> Append {
         let record = tail.stored.record.next(&self.plan, tail.stored.sequence, event).unwrap();
         self.append(record, tail.last_sequence)
     }
 
     /// One publish; a stream with replicas may ask for a moment's patience.
-    pub(super) async fn try_put(&self, plan: &Plan, append: &Append) -> Result<u64, AppendError> {
+    pub(crate) async fn try_put(&self, plan: &Plan, append: &Append) -> Result<u64, AppendError> {
         for _ in 0..TRIES {
             match self.log.append(plan, append).await {
                 Err(AppendError::InFlight) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -106,46 +106,46 @@ impl Bed {
         Err(AppendError::InFlight)
     }
 
-    pub(super) async fn put(&self, append: &Append) -> u64 {
+    pub(crate) async fn put(&self, append: &Append) -> u64 {
         self.try_put(&self.plan, append).await.unwrap()
     }
 
     /// A saga that has just started.
-    pub(super) async fn start(&self, name: &str) -> Tail {
+    pub(crate) async fn start(&self, name: &str) -> Tail {
         let sequence = self.put(&self.started(name, json!({ "to": "Lisbon" }))).await;
         self.tail(name, sequence).await
     }
 
-    pub(super) async fn tail(&self, name: &str, at_least: u64) -> Tail {
+    pub(crate) async fn tail(&self, name: &str, at_least: u64) -> Tail {
         self.log.last(&self.plan, &self.id(name), at_least).await.unwrap().unwrap()
     }
 
-    pub(super) async fn newest(&self, name: &str) -> Tail {
+    pub(crate) async fn newest(&self, name: &str) -> Tail {
         self.tail(name, NEWEST).await
     }
 
-    pub(super) async fn history(&self, name: &str) -> Vec<Stored> {
+    pub(crate) async fn history(&self, name: &str) -> Vec<Stored> {
         self.log.history(&self.plan, &self.id(name), NEWEST).await.unwrap()
     }
 
     /// `<step> <event>` of every event.
-    pub(super) async fn told(&self, name: &str) -> Vec<String> {
+    pub(crate) async fn told(&self, name: &str) -> Vec<String> {
         told(&self.history(name).await)
     }
 
     /// Moves a saga on by the outcome table.
-    pub(super) async fn advance(&self, tail: &Tail, event: Event) -> Advanced {
+    pub(crate) async fn advance(&self, tail: &Tail, event: Event) -> Advanced {
         advance(self.log.as_ref(), &self.plan, tail, event).await.unwrap()
     }
 }
 
-pub(super) fn told(history: &[Stored]) -> Vec<String> {
+pub(crate) fn told(history: &[Stored]) -> Vec<String> {
     let words = |it: &Stored| format!("{} {}", it.record.event.step, it.record.event.kind);
     history.iter().map(words).collect()
 }
 
 /// The airline, the hotels or the post did what they are there for.
-pub(super) fn done(step: &str) -> Event {
+pub(crate) fn done(step: &str) -> Event {
     let service = match step {
         "flight" => "airline",
         "hotel" => "hotels",
@@ -155,24 +155,24 @@ pub(super) fn done(step: &str) -> Event {
 }
 
 /// Somebody called the saga off.
-pub(super) fn cancelled() -> Event {
+pub(crate) fn cancelled() -> Event {
     Event::new(Author::Client, Change::Cancelled)
 }
 
-pub(super) fn appended(advanced: Advanced) -> Tail {
+pub(crate) fn appended(advanced: Advanced) -> Tail {
     match advanced {
         Advanced::Appended(tail) => tail,
         other => panic!("the event is in the log: {other:?}"),
     }
 }
 
-pub(super) fn traced() -> Trace {
+pub(crate) fn traced() -> Trace {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     Trace { parent: Some(parent.to_owned()), state: Some("vendor=1".to_owned()) }
 }
 
 /// Milliseconds since the epoch.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     i64::try_from(now.as_millis()).unwrap()
 }
