@@ -1,4 +1,4 @@
-//! Following sagas live: one ordered consumer per process and stream, fanned out in memory.
+//! Following sagas live: one consumer per process and stream, fanned out in memory.
 //!
 //! Always through the stream: a plain subscriber also receives events that the stream refused.
 
@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures::StreamExt as _;
 use saga_core::{Plan, subject};
 use tokio::sync::mpsc;
@@ -14,13 +14,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::engine::Engine;
-use crate::log::jetstream::delivered;
-use crate::log::{NEWEST, ReadError, Stored};
+use crate::log::{NEWEST, ReadError, Stored, jetstream};
 
 /// Events that may wait for one follower before it is cut off and starts again from the history.
 const WAITING: usize = 256;
 /// Pause before a consumer that broke is made again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The server forgets a consumer that nobody asks for this long.
+const INACTIVE: Duration = Duration::from_secs(30);
+/// How long one pull stands.
+const EXPIRES: Duration = Duration::from_secs(10);
+/// A silence of twice this means that the pull was lost.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// Follows all sagas of one type and hands each event to whoever follows that saga.
 #[derive(Debug, Clone)]
@@ -229,20 +234,43 @@ impl Reader {
     }
 
     async fn read(&self, last: &mut u64) -> Result<(), async_nats::Error> {
+        // A stream that was made anew, or lost its last messages, begins before where we are.
+        *last = last_sequence(&self.engine, &self.stream).await?.min(*last);
         let stream = self.engine.jetstream().get_stream_no_info(&self.stream).await?;
-        let deliver_policy = DeliverPolicy::ByStartSequence { start_sequence: *last + 1 };
-        let config = pull::OrderedConfig { deliver_policy, ..pull::OrderedConfig::default() };
-        let mut messages = stream.create_consumer(config).await?.messages().await?;
+        let consumer = stream.create_consumer(config(*last + 1)).await?;
+        // Not the client's ordered consumer, which notices a lost server after half a minute.
+        let messages = consumer.stream().expires(EXPIRES).heartbeat(HEARTBEAT).messages();
+        let mut messages = messages.await?;
+        let mut delivered = 0;
         while let Some(message) = messages.next().await {
             let message = message?;
+            let info = message.info()?;
+            delivered += 1;
+            if info.consumer_sequence != delivered {
+                return Err(format!("a delivery was lost after sequence {last}").into());
+            }
             let Some(hub) = self.hub.upgrade() else { return Ok(()) };
-            *last = message.info()?.stream_sequence;
-            match delivered(&message) {
+            *last = info.stream_sequence;
+            match jetstream::delivered(&message) {
                 Ok(stored) => hub.hand_out(&stored),
                 Err(error) => tracing::warn!(stream = %self.stream, %error, "left out"),
             }
         }
         Ok(())
+    }
+}
+
+/// Without acknowledgements; its own sequence shows whether a delivery was lost.
+fn config(start_sequence: u64) -> pull::Config {
+    pull::Config {
+        description: Some("a hub follows the stream".to_owned()),
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
+        ack_policy: AckPolicy::None,
+        max_deliver: 1,
+        memory_storage: true,
+        num_replicas: 1,
+        inactive_threshold: INACTIVE,
+        ..pull::Config::default()
     }
 }
 

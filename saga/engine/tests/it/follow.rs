@@ -5,7 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::jetstream::{self, consumer};
+use futures::TryStreamExt as _;
 use jetsaga_nats::testing::{broker, own_server};
 use saga_core::{Author, Change, Event, Plan, Status, subject};
 use saga_engine::{Engine, Follower, Hub, Stored};
@@ -165,6 +166,38 @@ async fn a_server_that_dies_and_comes_back_changes_nothing() {
     own.restart().await;
     world.walk("one", &["hotel", "papers"]).await;
     assert_eq!(told(&rest(follower).await), TRIP[2..]);
+}
+
+#[tokio::test]
+async fn a_consumer_that_somebody_deletes_is_made_again() {
+    let world = World::new().await;
+    let tail = world.bed.start("one").await;
+    let mut follower = world.follow("one", 0);
+    assert_eq!(next(&mut follower).await, Some(tail.stored));
+    let stream = jetstream::new(world.client.clone()).get_stream("SAGA_TRIP").await.unwrap();
+    let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
+    let of_hub = |it: &&consumer::Info| it.config.durable_name.is_none();
+    for consumer in consumers.iter().filter(of_hub) {
+        stream.delete_consumer(&consumer.name).await.unwrap();
+    }
+    assert_eq!(consumers.iter().filter(of_hub).count(), 1);
+    world.walk("one", &["flight", "hotel", "papers"]).await;
+    assert_eq!(told(&rest(follower).await), TRIP[1..]);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_anew_is_followed_from_its_start() {
+    let world = World::new().await;
+    for name in ["one", "two", "three"] {
+        world.bed.start(name).await;
+    }
+    let context = jetstream::new(world.client.clone());
+    context.delete_stream("SAGA_TRIP").await.unwrap();
+    Bed::on(&world.client, 1).await;
+    let waiting = world.follow("new", 0);
+    world.bed.start("new").await;
+    world.walk("new", &["flight", "hotel", "papers"]).await;
+    assert_eq!(told(&rest(waiting).await), TRIP);
 }
 
 #[tokio::test]
