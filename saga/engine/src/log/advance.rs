@@ -119,7 +119,10 @@ fn appended(append: Append, sequence: u64) -> Stored {
 /// What the log says after a publish that was not acknowledged.
 async fn found(log: &dyn Log, plan: &Plan, append: Append) -> Result<Advanced, AdvanceError> {
     let id = &append.record.id;
-    let Some(tail) = log.last(plan, id, append.expected).await? else {
+    // Something was stored after what was expected, or this is to be found out: a replica that has
+    // not heard of it yet is no witness.
+    let beyond = append.expected.saturating_add(1);
+    let Some(tail) = log.last(plan, id, beyond).await? else {
         return Ok(Advanced::Gone);
     };
     if tail.stored.append_id.as_deref() == Some(&append.append_id) {

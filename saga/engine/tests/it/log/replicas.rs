@@ -2,18 +2,23 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jetsaga_nats::launcher::{Config, Launcher, Options, Server};
 use saga_engine::log::AppendError;
+use saga_engine::{Engine, Hub};
+use tokio_util::sync::CancellationToken;
 
-use super::bed::{Bed, done};
+use super::bed::{Bed, appended, done};
 use super::conformance::CASES;
 
 /// Races after which one of them has met an append in flight: nearly each does.
 const RACES: usize = 200;
 /// How long three servers may take to have a leader.
 const LEADER: Duration = Duration::from_mins(1);
+/// How long what is stored may take to be heard of.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Three servers on free ports, configured as in the example.
 async fn cluster(directory: &Path) -> Vec<Server> {
@@ -44,12 +49,14 @@ async fn three_replicas_keep_every_promise_and_go_on_without_a_leader() {
     let servers = cluster(directory.path()).await;
     let urls: Vec<_> = servers.iter().map(Server::url).collect();
     let client = jetsaga_nats::connect_as(&urls.join(","), "log").await.unwrap();
-    let bed = Bed::on(&client, 3).await;
+    let (bed, stop) = (Bed::on(&client, 3).await, CancellationToken::new());
     for (case, run) in CASES {
         run(&bed.named(case)).await;
     }
     rivals_meet_in_flight(&bed.named("in flight")).await;
-    it_goes_on_without_its_leader(&bed.named("leader"), &client, &servers).await;
+    let hub = Hub::start(Engine::new(client.clone()), Arc::clone(&bed.plan), &stop).await.unwrap();
+    no_end_is_missed(&bed.named("ends"), &hub).await;
+    it_goes_on_without_its_leader(&bed.named("leader"), &client, &hub, &servers).await;
     for server in &servers {
         server.kill().await;
     }
@@ -73,11 +80,32 @@ async fn rivals_meet_in_flight(bed: &Bed) {
     assert!(in_flight > 0, "no append met another one in flight in {RACES} races");
 }
 
+/// Whoever begins to follow a saga that has just ended hears of its end, though the replica that it
+/// reads from may lag behind the one that the hub reads from.
+async fn no_end_is_missed(bed: &Bed, hub: &Hub) {
+    for number in 0..RACES {
+        let name = format!("end{number}");
+        let mut tail = bed.start(&name).await;
+        for step in ["flight", "hotel", "papers"] {
+            tail = appended(bed.advance(&tail, done(step)).await);
+        }
+        let end = hub.wait_for_end(&bed.id(&name), PATIENCE).await.unwrap();
+        assert_eq!(end.map(|end| end.sequence), Some(tail.last_sequence), "{name}");
+    }
+}
+
 /// The leader is killed while a saga is on its way: its writer notices nothing but the pause.
-async fn it_goes_on_without_its_leader(bed: &Bed, client: &async_nats::Client, all: &[Server]) {
+async fn it_goes_on_without_its_leader(
+    bed: &Bed,
+    client: &async_nats::Client,
+    hub: &Hub,
+    all: &[Server],
+) {
     let context = async_nats::jetstream::new(client.clone());
     let stream = context.get_stream(saga_core::subject::stream("trip", None)).await.unwrap();
     let tail = bed.start("leaderless").await;
+    let mut follower = hub.follow(&bed.id("leaderless"), 0);
+    assert_eq!(follower.next().await.unwrap(), Some(tail.stored.clone()));
     let leader = stream.get_info().await.unwrap().cluster.unwrap().leader.unwrap();
     let number: usize = leader.trim_start_matches(|it: char| !it.is_ascii_digit()).parse().unwrap();
     all[number - 1].kill().await;
@@ -90,6 +118,9 @@ async fn it_goes_on_without_its_leader(bed: &Bed, client: &async_nats::Client, a
             Err(error) => assert!(Instant::now() < end, "no leader within a minute: {error}"),
         }
     }
+    let next = tokio::time::timeout(PATIENCE, follower.next()).await;
+    let next = next.expect("the hub goes on as well").unwrap().unwrap();
+    assert_eq!(next.record.event.step, "flight");
     // An earlier try that gave up may have been stored after all: then this one finds it.
     assert_eq!(bed.told("leaderless").await, ["saga started", "flight done"], "{moved:?}");
     assert_eq!(bed.newest("leaderless").await.stored.record.base, tail.stored.sequence);
