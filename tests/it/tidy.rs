@@ -7,7 +7,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use jetsaga_contracts::order_saga::refusal;
 use jetsaga_tests::tidy::arrows::Arrow;
 use jetsaga_tests::tidy::{
-    Finding, Tree, arrows, errors, features, layout, manifests, markdown, metrics, root, settings, text,
+    Finding, Tree, arrows, errors, features, layout, manifests, markdown, metrics, root, settings,
+    text,
 };
 
 fn tree() -> Tree {
