@@ -79,6 +79,21 @@ impl Sagas {
         }
     }
 
+    /// [`Sagas::start`], and follows the saga from its first event on. Cheaper than one after the
+    /// other: nothing has to be read from the stream unless the start was a repeat.
+    pub async fn start_and_follow(
+        &self,
+        id: &str,
+        input: Value,
+        trace: Trace,
+    ) -> Result<(Started, Follower), StartError> {
+        let hub = self.hub().await.map_err(|error| StartError::Log(error.into()))?;
+        let follower = hub.expect(id);
+        let started = self.start(id, input, trace).await?;
+        let follower = if started.replayed { hub.follow(id, 0) } else { follower };
+        Ok((started, follower))
+    }
+
     /// The state of a saga; `None`: there is none (any more). Never older than sequence `at_least`
     /// (0: whatever a replica says).
     pub async fn get(&self, id: &str, at_least: u64) -> Result<Option<Stored>, ReadError> {

@@ -8,6 +8,7 @@ use saga_core::{Definition, Invalid, Plan, Record};
 
 use crate::log::Log;
 use crate::log::jetstream::JetStreamLog;
+use crate::testing::fault::Faults;
 use crate::topology;
 
 /// The engine: a connection, the log over it, and the definitions known in this process.
@@ -23,6 +24,7 @@ struct Inner {
     context: jetstream::Context,
     log: Arc<dyn Log>,
     plans: RwLock<BTreeMap<(String, u32), Arc<Plan>>>,
+    faults: Faults,
 }
 
 /// Why a definition cannot be registered or found.
@@ -61,14 +63,29 @@ impl Engine {
     /// An engine over a connection. The topology must have been applied.
     pub fn new(client: async_nats::Client) -> Self {
         let log = Arc::new(JetStreamLog::new(client.clone()));
-        Self::with_log(client, log)
+        Self::of(client, log, Faults::default())
+    }
+
+    /// An engine whose participants ask a hook at every fail-point; for tests.
+    pub fn with_faults(client: async_nats::Client, faults: Faults) -> Self {
+        let log = Arc::new(JetStreamLog::new(client.clone()));
+        Self::of(client, log, faults)
     }
 
     /// An engine over another log, for tests that come between the engine and the stream.
     pub fn with_log(client: async_nats::Client, log: Arc<dyn Log>) -> Self {
+        Self::of(client, log, Faults::default())
+    }
+
+    fn of(client: async_nats::Client, log: Arc<dyn Log>, faults: Faults) -> Self {
         let context = jetstream::new(client.clone());
         let plans = RwLock::default();
-        Self { inner: Arc::new(Inner { client, context, log, plans }) }
+        Self { inner: Arc::new(Inner { client, context, log, plans, faults }) }
+    }
+
+    /// The hook that its participants ask, unless they have one of their own.
+    pub(crate) fn faults(&self) -> Faults {
+        self.inner.faults.clone()
     }
 
     /// The connection.

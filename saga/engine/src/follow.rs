@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use futures::StreamExt as _;
@@ -43,11 +44,11 @@ struct Inner {
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
 
-type Followers = HashMap<String, Vec<mpsc::Sender<Stored>>>;
+type Followers = HashMap<String, Vec<mpsc::Sender<Arc<Stored>>>>;
 
 impl Hub {
-    /// Starts to follow the streams of `plan`'s type; `stop` ends it, and all followers. Once it returns, no event
-    /// that happens from then on is missed.
+    /// Starts to follow the streams of `plan`'s type; `stop` ends it, and all followers. Once it
+    /// returns, no event that happens from then on is missed.
     pub async fn start(
         engine: Engine,
         plan: Arc<Plan>,
@@ -78,13 +79,23 @@ impl Hub {
     /// The events of a saga after sequence `after`: first those that the stream has, then each as
     /// it happens. Ends after the saga's end.
     pub fn follow(&self, id: &str, after: u64) -> Follower {
+        self.follower(id, after, None)
+    }
+
+    /// The events of a saga that the caller is about to start. The stream is not read for it, so
+    /// events of a saga that exists already may never be told.
+    pub fn expect(&self, id: &str) -> Follower {
+        self.follower(id, 0, Some(Vec::new().into_iter()))
+    }
+
+    fn follower(&self, id: &str, after: u64, past: Option<IntoIter<Stored>>) -> Follower {
         let (sender, live) = mpsc::channel(WAITING);
         self.inner.add(id, sender);
         Follower {
             inner: Arc::clone(&self.inner),
             id: id.to_owned(),
             live,
-            past: None,
+            past,
             last: None,
             after,
             is_over: false,
@@ -97,30 +108,22 @@ impl Hub {
         id: &str,
         limit: Duration,
     ) -> Result<Option<Stored>, ReadError> {
-        let mut follower = self.follow(id, 0);
-        let end = async {
-            while let Some(stored) = follower.next().await? {
-                if stored.record.status.is_end() {
-                    return Ok(Some(stored));
-                }
-            }
-            Ok(None)
-        };
-        tokio::time::timeout(limit, end).await.unwrap_or(Ok(None))
+        self.follow(id, 0).end(limit).await
     }
 }
 
 impl Inner {
-    fn add(&self, id: &str, sender: mpsc::Sender<Stored>) {
+    fn add(&self, id: &str, sender: mpsc::Sender<Arc<Stored>>) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         followers.entry(id.to_owned()).or_default().push(sender);
     }
 
-    fn hand_out(&self, stored: &Stored) {
+    fn hand_out(&self, stored: Stored) {
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(senders) = followers.get_mut(&stored.record.id) else { return };
+        let stored = Arc::new(stored);
         // A follower that is gone or too slow is let go; a slow one starts again by itself.
-        senders.retain(|sender| sender.try_send(stored.clone()).is_ok());
+        senders.retain(|sender| sender.try_send(Arc::clone(&stored)).is_ok());
         if senders.is_empty() {
             followers.remove(&stored.record.id);
         }
@@ -142,9 +145,9 @@ impl Inner {
 pub struct Follower {
     inner: Arc<Inner>,
     id: String,
-    live: mpsc::Receiver<Stored>,
+    live: mpsc::Receiver<Arc<Stored>>,
     /// Events read from the stream and not handed out yet; `None`: not read yet.
-    past: Option<std::vec::IntoIter<Stored>>,
+    past: Option<IntoIter<Stored>>,
     /// Sequence and number of the last event that was read from the stream or taken live.
     last: Option<(u64, u64)>,
     after: u64,
@@ -171,7 +174,7 @@ impl Follower {
                         continue;
                     }
                     Some(Some(stored)) if self.is_known(&stored) => continue,
-                    Some(Some(stored)) if self.follows(&stored) => stored,
+                    Some(Some(stored)) if self.follows(&stored) => Arc::unwrap_or_clone(stored),
                     // Something is missing, or slipped past the check: the history tells.
                     Some(Some(_)) => {
                         self.past = None;
@@ -188,6 +191,19 @@ impl Follower {
             }
         }
         Ok(None)
+    }
+
+    /// Waits for the saga's end; `None` when it has none by `limit`, or the hub stops.
+    pub async fn end(&mut self, limit: Duration) -> Result<Option<Stored>, ReadError> {
+        let end = async {
+            while let Some(stored) = self.next().await? {
+                if stored.record.status.is_end() {
+                    return Ok(Some(stored));
+                }
+            }
+            Ok(None)
+        };
+        tokio::time::timeout(limit, end).await.unwrap_or(Ok(None))
     }
 
     fn is_known(&self, stored: &Stored) -> bool {
@@ -252,7 +268,7 @@ impl Reader {
             let Some(hub) = self.hub.upgrade() else { return Ok(()) };
             *last = info.stream_sequence;
             match jetstream::delivered(&message) {
-                Ok(stored) => hub.hand_out(&stored),
+                Ok(stored) => hub.hand_out(stored),
                 Err(error) => tracing::warn!(stream = %self.stream, %error, "left out"),
             }
         }

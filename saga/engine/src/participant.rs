@@ -133,7 +133,8 @@ pub enum StartError {
 impl<B: Barrier<Work: Default>> Participant<B> {
     /// A participant called `service`, whose rows are in `barrier`.
     pub fn new(engine: Engine, service: &str, barrier: B) -> Self {
-        Self { engine: Some(engine), ..Self::detached(service, barrier) }
+        let faults = engine.faults();
+        Self { engine: Some(engine), faults, ..Self::detached(service, barrier) }
     }
 
     /// A participant without a server, for the saga kit.

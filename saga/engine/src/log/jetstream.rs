@@ -135,6 +135,8 @@ impl JetStreamLog {
                 if needed == chain.last_sequence {
                     return Ok(chain);
                 }
+                // More was appended meanwhile, as a rule: that is there already.
+                continue;
             }
             tokio::time::sleep(STALE_PAUSE).await;
         }

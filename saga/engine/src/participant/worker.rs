@@ -88,7 +88,7 @@ pub(crate) struct Worker<B: Barrier> {
 pub(crate) struct Turn<'a> {
     pub(crate) plan: &'a Arc<Plan>,
     pub(crate) step: &'a saga_core::Step,
-    pub(crate) action: &'a Action,
+    pub(crate) action: Action,
     pub(crate) lane: Lane,
     pub(crate) tail: Tail,
     /// Take it that the barrier has no row yet.
@@ -101,46 +101,52 @@ pub(crate) struct Turn<'a> {
 impl<B: Barrier<Work: Default>> Worker<B> {
     /// Handles one message.
     pub(crate) async fn handle(&self, delivery: Delivery) -> Verdict {
-        let verdict = self.act_on(&delivery).await;
+        let (saga_id, attempt) = (delivery.stored.record.id.clone(), delivery.attempt);
+        let verdict = self.act_on(delivery).await;
         if verdict != Verdict::Ack {
             return verdict;
         }
-        let saga_id = &delivery.stored.record.id;
-        match self.fault(Point::BeforeAck, saga_id, SAGA, delivery.attempt).await {
+        match self.fault(Point::BeforeAck, &saga_id, SAGA, attempt).await {
             None => Verdict::Ack,
             Some(Outcome::Later(pause)) => Verdict::Nak(pause),
             Some(_) => Verdict::Died,
         }
     }
 
-    async fn act_on(&self, delivery: &Delivery) -> Verdict {
+    async fn act_on(&self, delivery: Delivery) -> Verdict {
         let record = &delivery.stored.record;
         let Some(plan) = self.plans.iter().find(|plan| plan.serves(record)) else {
             return self.foreign(record, delivery.role).await;
         };
-        let is_fresh = self.is_fresh(plan, delivery);
+        let is_fresh = self.is_fresh(plan, &delivery);
+        let Delivery { stored, role, attempt } = delivery;
+        let (record, at_ms) = (&stored.record, stored.at_ms);
         let tail = if is_fresh {
-            Tail::from(delivery.stored.clone())
+            Tail::from(stored)
         } else {
-            match self.last(plan, &record.id, delivery.stored.sequence).await {
+            match self.last(plan, &record.id, stored.sequence).await {
                 Ok(Some(tail)) if self.is_same(plan, record, &tail) => tail,
                 Ok(_) => return Verdict::Ack,
-                Err(error) => return self.unreadable(&error, delivery.attempt),
+                Err(error) => return self.unreadable(&error, attempt),
             }
         };
-        let lane = match delivery.role {
+        let lane = match role {
             Role::Forward => Lane::Forward,
             Role::Backward => Lane::Backward,
-            Role::Ending => return self.mirror(plan, &tail, delivery, is_fresh).await,
+            Role::Ending => return self.mirror(plan, &tail, attempt, is_fresh).await,
         };
-        let actions = decide(plan, &tail.stored.record, &self.service, lane);
-        let turns = actions.iter().filter_map(|action| {
-            let (tail, at_ms) = (tail.clone(), delivery.stored.at_ms);
-            let (step, attempt) = (plan.step(action.step())?, delivery.attempt);
+        let mut actions = decide(plan, &tail.stored.record, &self.service, lane);
+        let turn = |action: Action, tail: Tail| {
+            let step = plan.step(action.step())?;
             let assume_absent = is_fresh;
             Some(Turn { plan, step, action, lane, tail, assume_absent, at_ms, attempt })
-        });
-        let outcomes = join_all(turns.map(|turn| self.take(turn))).await;
+        };
+        // Nearly always there is one, which needs no copy of the record.
+        let last = actions.pop();
+        let mut turns: Vec<_> =
+            actions.into_iter().filter_map(|action| turn(action, tail.clone())).collect();
+        turns.extend(last.and_then(|action| turn(action, tail)));
+        let outcomes = join_all(turns.into_iter().map(|turn| self.take(turn))).await;
         verdict(outcomes)
     }
 
@@ -173,7 +179,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             return outcome;
         }
         // Each of these is boxed: a message that does nothing does not pay for the largest.
-        match turn.action {
+        match &turn.action {
             Action::Run(_) => Box::pin(self.run(turn)).await,
             Action::Undo(_) => Box::pin(self.undo(turn)).await,
             Action::CloseSkipped(_) => self.close(&turn, Task::Skip).await,
@@ -332,13 +338,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     }
 
     /// Follows an ending into the service's own database.
-    async fn mirror(
-        &self,
-        plan: &Arc<Plan>,
-        tail: &Tail,
-        delivery: &Delivery,
-        is_fresh: bool,
-    ) -> Verdict {
+    async fn mirror(&self, plan: &Arc<Plan>, tail: &Tail, attempt: u32, is_fresh: bool) -> Verdict {
         let record = &tail.stored.record;
         let is_ending = record.status.is_end() || record.status == saga_core::Status::Stuck;
         let Some(mirror) = self.bench.mirror.as_ref().filter(|_| is_ending) else {
@@ -362,7 +362,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 traceparent: tail.stored.trace.parent.clone(),
             })),
         };
-        let (id, attempt) = (record.id.clone(), delivery.attempt);
+        let id = record.id.clone();
         if let Some(outcome) = self.fault(Point::BeforeEffect, &id, SAGA, attempt).await {
             return verdict(vec![outcome]);
         }
@@ -401,7 +401,7 @@ impl Turn<'_> {
 
     /// Whether the saga, where it stands now, still asks for this action.
     pub(crate) fn is_still_due(&self, service: &str) -> bool {
-        decide(self.plan, &self.tail.stored.record, service, self.lane).contains(self.action)
+        decide(self.plan, &self.tail.stored.record, service, self.lane).contains(&self.action)
     }
 }
 

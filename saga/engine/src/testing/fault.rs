@@ -22,6 +22,17 @@ pub enum Point {
 }
 
 impl Point {
+    /// Its name on a command line: `after-effect`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeEffect => "before-effect",
+            Self::BeforeCall => "before-call",
+            Self::AfterEffect => "after-effect",
+            Self::AfterAppend => "after-append",
+            Self::BeforeAck => "before-ack",
+        }
+    }
+
     /// Every point, in the order in which they are passed.
     pub const ALL: [Self; 5] = [
         Self::BeforeEffect,
