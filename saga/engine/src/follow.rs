@@ -268,7 +268,10 @@ impl Reader {
             let Some(hub) = self.hub.upgrade() else { return Ok(()) };
             *last = info.stream_sequence;
             match jetstream::delivered(&message) {
-                Ok(stored) => hub.hand_out(stored),
+                Ok(stored) if jetstream::is_of(&message.subject, &stored.record) => {
+                    hub.hand_out(stored);
+                }
+                Ok(_) => tracing::warn!(stream = %self.stream, last, "another subject: left out"),
                 Err(error) => tracing::warn!(stream = %self.stream, %error, "left out"),
             }
         }

@@ -171,7 +171,8 @@ impl Chain {
         let mut left_out = Vec::new();
         for message in messages {
             let stored = match stored(message) {
-                Ok(stored) => Some(stored),
+                // Readers of the stream leave it out, too: all go on from the same event.
+                Ok(stored) => Some(stored).filter(|it| is_of(&message.subject, &it.record)),
                 // What is no record at all was derived from nothing: it does not chain. A record of
                 // a later version may well chain, so whoever cannot read it must not go on.
                 Err(ReadError::Unreadable { source: Unreadable::Shape(_), .. }) => None,
@@ -272,6 +273,13 @@ fn unavailable(error: impl std::fmt::Display) -> ReadError {
 
 fn no_answer(stream: &str) -> ReadError {
     ReadError::Unavailable(format!("{stream}: no answer within {} s", ANSWER.as_secs()))
+}
+
+/// Whether a subject says what the record under it says: a publisher may be allowed one and not the
+/// other.
+pub(crate) fn is_of(subject: &str, record: &Record) -> bool {
+    let token = subject.split('.').nth(1).unwrap_or_default();
+    record.saga_type == subject::type_of_token(token) && subject::of(token, record) == subject
 }
 
 fn stored(message: &StreamMessage) -> Result<Stored, ReadError> {

@@ -5,3 +5,4 @@ mod coordinator;
 mod example;
 mod follow;
 mod log;
+mod runtime;

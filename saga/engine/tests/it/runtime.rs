@@ -1,0 +1,11 @@
+//! Participants on a real server: what comes to them, what becomes of it, and what survives.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's helpers cannot do, the test cannot either"
+)]
+
+mod bad_input;
+mod books;
+mod world;

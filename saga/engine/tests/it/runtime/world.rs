@@ -1,0 +1,230 @@
+//! A stream with its topology, and services that keep their books in memory.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::{self, PullConsumer};
+use futures::future::join_all;
+use jetsaga_nats::testing::broker;
+use jetsaga_nats::topology;
+use saga_core::{Definition, Kind, Plan, Record, Status, definition, subject};
+use saga_engine::participant::StartError;
+use saga_engine::{
+    Answer, Engine, Job, Participant, ParticipantHandle, Sagas, Step, Stored, Topology, Trace,
+    Undo, UndoAnswer, audit,
+};
+use serde_json::{Value, json};
+
+use super::books::{Books, Entry};
+
+/// Redelivered soon: in most tests nothing takes long, and what died is to come again.
+const ACK_WAIT_MS: u64 = 1_500;
+
+/// What a test plays in.
+pub(super) struct World {
+    pub(super) client: async_nats::Client,
+    pub(super) plan: Arc<Plan>,
+    pub(super) sagas: Sagas,
+    pub(super) topology: Topology,
+}
+
+/// Two steps that can be undone and one that cannot fail, each of a service of its own.
+pub(super) fn trip() -> Definition {
+    let step = |step: definition::Step| step.timeout_ms(60_000).backoff(20, 200);
+    Definition::new("trip", 1)
+        .step(step(definition::Step::compensable("flight", "airline")))
+        .step(step(definition::Step::compensable("hotel", "hotels")))
+        .step(step(definition::Step::retriable("papers", "post")))
+}
+
+/// The services of [`trip`].
+pub(super) const SERVICES: [&str; 3] = ["airline", "hotels", "post"];
+
+/// A step that always works, unless the saga's input says that it is `full`.
+pub(super) struct Deed;
+
+impl Step for Deed {
+    type Input = Value;
+    type Output = Value;
+    type Work = Entry;
+
+    async fn run(&self, job: &Job<Value>) -> Answer<Value, Entry> {
+        if job.input["full"] == job.step {
+            return Answer::refused("full", "no room");
+        }
+        Answer::Done(json!({ "of": job.saga_id }), Entry::Did)
+    }
+
+    async fn undo(&self, _undo: &Undo<Value, Value>) -> UndoAnswer<Entry> {
+        UndoAnswer::Undone(Entry::Undid)
+    }
+}
+
+impl World {
+    /// In an account of its own.
+    pub(super) async fn new(definition: Definition) -> Self {
+        Self::on(broker().await.account().client().await, &[definition], ACK_WAIT_MS).await
+    }
+
+    /// On a server. The first definition is the one that is played; the service `desk` mirrors it.
+    pub(super) async fn on(
+        client: async_nats::Client,
+        definitions: &[Definition],
+        ack_wait_ms: u64,
+    ) -> Self {
+        let plans: Vec<Plan> =
+            definitions.iter().map(|it| Plan::new(it.clone()).unwrap()).collect();
+        let mut topology = Topology::of(&plans.iter().collect::<Vec<_>>(), &[("trip", "desk")], 1);
+        for consumer in &mut topology.consumers {
+            consumer.ack_wait_ms = ack_wait_ms;
+        }
+        let plan = Arc::new(plans.into_iter().next().unwrap());
+        let sagas = Sagas::new(Engine::new(client.clone()), Arc::clone(&plan));
+        let world = Self { client, plan, sagas, topology };
+        world.apply().await;
+        world
+    }
+
+    /// Makes what is missing on the server.
+    pub(super) async fn apply(&self) {
+        let context = async_nats::jetstream::new(self.client.clone());
+        topology::apply(&context, &self.topology).await.unwrap();
+    }
+
+    pub(super) fn context(&self) -> async_nats::jetstream::Context {
+        async_nats::jetstream::new(self.client.clone())
+    }
+
+    /// A service of the definition with all of its steps, ready to be started.
+    pub(super) fn service(&self, service: &str, books: &Books) -> Participant<Books> {
+        let engine = Engine::new(self.client.clone());
+        let mut participant =
+            Participant::new(engine, service, books.clone()).saga(Arc::clone(&self.plan));
+        for step in self.plan.steps().iter().filter(|step| step.service == service) {
+            participant = participant.step(&step.name, Deed);
+        }
+        participant
+    }
+
+    pub(super) async fn serve(&self, service: &str, books: &Books) -> ParticipantHandle {
+        self.service(service, books).start().await.unwrap()
+    }
+
+    /// All services of [`trip`].
+    pub(super) async fn serve_all(&self, books: &Books) -> Vec<ParticipantHandle> {
+        let starting = SERVICES.map(|service| self.service(service, books).start());
+        let handles: Result<Vec<_>, StartError> = join_all(starting).await.into_iter().collect();
+        handles.unwrap()
+    }
+
+    pub(super) async fn start(&self, id: &str, input: Value) -> Stored {
+        self.sagas.start(id, input, Trace::default()).await.unwrap().stored
+    }
+
+    /// Starts sagas, of which every fifth finds no hotel; returns their ids.
+    pub(super) async fn start_many(&self, name: &str, count: usize) -> Vec<String> {
+        let ids: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();
+        let start = |(number, id): (usize, &String)| {
+            let input = input(number);
+            let id = id.clone();
+            async move { self.start(&id, input).await }
+        };
+        join_all(ids.iter().enumerate().map(start)).await;
+        ids
+    }
+
+    pub(super) async fn get(&self, id: &str) -> Option<Record> {
+        self.sagas.get(id, 0).await.ok().flatten().map(|stored| stored.record)
+    }
+
+    /// Waits for the end of a saga.
+    pub(super) async fn end(&self, id: &str) -> Record {
+        until(&format!("the end of {id}"), async || {
+            let found = self.get(id).await;
+            (found.as_ref().is_some_and(|it| it.status.is_end()), found)
+        })
+        .await
+        .unwrap()
+    }
+
+    /// `<step> <event>` of every event that counts.
+    pub(super) async fn told(&self, id: &str) -> Vec<String> {
+        let words = |it: &Stored| format!("{} {}", it.record.event.step, it.record.event.kind);
+        self.sagas.history(id).await.unwrap().iter().map(words).collect()
+    }
+
+    /// Waits until all sagas have ended as their input says, and finds each effect in the books
+    /// once, and none besides.
+    pub(super) async fn assert_ended(&self, ids: &[String], books: &Books) {
+        let mut expected = Vec::new();
+        for id in ids {
+            let record = self.end(id).await;
+            let history = self.sagas.history(id).await.unwrap();
+            audit::fold(&self.plan, &history).unwrap();
+            let full = record.input["full"].as_str();
+            let wanted = if full.is_some() { Status::RolledBack } else { Status::Completed };
+            assert_eq!(record.status, wanted, "{id}: {record:?}");
+            for step in self.plan.steps().iter().take_while(|step| full != Some(&step.name)) {
+                expected.push((id.clone(), step.name.clone(), Entry::Did));
+                if full.is_some() && step.kind == Kind::Compensable {
+                    expected.push((id.clone(), step.name.clone(), Entry::Undid));
+                }
+            }
+        }
+        expected.sort();
+        assert_eq!(books.entries(), expected);
+    }
+
+    /// The subject of an event of a saga: `<n>.<step>.<event>.<status>`.
+    #[expect(clippy::unused_self, reason = "it reads like its neighbours")]
+    pub(super) fn subject(&self, id: &str, event: &str) -> String {
+        subject::filter("trip", id).replace('>', event)
+    }
+
+    /// Writes past the guard, as nobody may; returns the sequence.
+    pub(super) async fn write(&self, subject: String, payload: impl Into<Vec<u8>>) -> u64 {
+        let payload: Vec<u8> = payload.into();
+        let publish = self.context().publish(subject, payload.into()).await;
+        publish.unwrap().await.unwrap().sequence
+    }
+
+    /// Writes a record past the guard, under its own subject.
+    pub(super) async fn slip(&self, record: &Record) -> u64 {
+        self.write(subject::of("trip", record), record.to_json()).await
+    }
+
+    pub(super) async fn consumer(&self, name: &str) -> consumer::Info {
+        let found = self.context().get_consumer_from_stream(name, "SAGA_TRIP").await;
+        let mut consumer: PullConsumer = found.unwrap();
+        consumer.info().await.unwrap().clone()
+    }
+
+    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand.
+    pub(super) async fn drained(&self, name: &str) {
+        until(&format!("the end of what {name} has to do"), async || {
+            let info = self.consumer(name).await;
+            let left = (info.num_pending, info.num_ack_pending);
+            (left == (0, 0), left)
+        })
+        .await;
+    }
+}
+
+/// The input of the saga of this number: every fifth finds no hotel.
+pub(super) fn input(number: usize) -> Value {
+    if number % 5 == 4 { json!({ "full": "hotel" }) } else { json!({}) }
+}
+
+/// Waits for a condition, and says what was seen last when it does not come true.
+pub(super) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (is_true, seen) = look().await;
+        if is_true {
+            return seen;
+        }
+        assert!(Instant::now() < end, "{what}: not within 30 s; last seen: {seen:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
