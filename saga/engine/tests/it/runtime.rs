@@ -7,6 +7,8 @@
 )]
 
 mod bad_input;
+mod batching;
 mod books;
+mod endings;
 mod life;
 mod world;

@@ -1,10 +1,16 @@
-//! A service's database: it remembers what was committed.
+//! A service's database: it remembers what was committed, how, and can be in trouble.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use saga_core::Status;
 use saga_core::barrier::{Key, Row};
 use saga_engine::testing::MemoryBarrier;
 use saga_engine::{Barrier, Change, CommitError};
+use tokio::sync::watch;
 
-/// The business change that a step asks for.
+/// The business change that a step or a mirror asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Entry {
     /// None.
@@ -14,12 +20,42 @@ pub(super) enum Entry {
     Did,
     /// A step was undone.
     Undid,
+    /// An ending was mirrored.
+    Saw(Status),
+}
+
+/// What is wrong with one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Raced,
+    Refused,
+    Unavailable,
 }
 
 /// Clones are the same database: it survives the participant that writes it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Books {
     store: MemoryBarrier<Entry>,
+    /// The ids of every transaction, in order.
+    transactions: Arc<Mutex<Vec<Vec<String>>>>,
+    /// By saga id: what its next commits meet, first to last.
+    troubles: Arc<Mutex<BTreeMap<String, Vec<Trouble>>>>,
+    open: Arc<watch::Sender<bool>>,
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self {
+            store: MemoryBarrier::default(),
+            transactions: Arc::default(),
+            troubles: Arc::default(),
+            open: Arc::new(watch::Sender::new(true)),
+            now: Arc::default(),
+            most: Arc::default(),
+        }
+    }
 }
 
 impl Books {
@@ -38,6 +74,39 @@ impl Books {
         let own = works.filter(|(key, entry)| key.id == id && *entry != Entry::Nothing);
         own.map(|(key, entry)| (key.step, entry)).collect()
     }
+
+    pub(super) fn transactions(&self) -> Vec<Vec<String>> {
+        self.transactions.lock().unwrap().clone()
+    }
+
+    /// The next commits of this saga meet these troubles.
+    pub(super) fn trouble(&self, id: &str, troubles: &[Trouble]) {
+        self.troubles.lock().unwrap().insert(id.to_owned(), troubles.to_vec());
+    }
+
+    /// From now on transactions wait until [`Books::open`].
+    pub(super) fn close(&self) {
+        self.open.send_replace(false);
+    }
+
+    pub(super) fn open(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Most transactions that were under way at once.
+    pub(super) fn most_at_once(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    fn next_trouble(&self, key: &Key) -> Option<CommitError> {
+        let mut troubles = self.troubles.lock().unwrap();
+        let left = troubles.get_mut(&key.id).filter(|left| !left.is_empty())?;
+        Some(match left.remove(0) {
+            Trouble::Raced => CommitError::Raced,
+            Trouble::Refused => CommitError::Refused("a test said so".to_owned()),
+            Trouble::Unavailable => CommitError::Unavailable("a test said so".to_owned()),
+        })
+    }
 }
 
 impl Barrier for Books {
@@ -48,6 +117,19 @@ impl Barrier for Books {
     }
 
     async fn commit(&self, changes: Vec<Change<Entry>>) -> Vec<Result<(), CommitError>> {
-        self.store.commit(changes).await
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        let ids = changes.iter().map(|change| change.key.id.clone()).collect();
+        self.transactions.lock().unwrap().push(ids);
+        self.open.subscribe().wait_for(|&is_open| is_open).await.unwrap();
+        let mut results = Vec::with_capacity(changes.len());
+        for change in changes {
+            match self.next_trouble(&change.key) {
+                Some(error) => results.push(Err(error)),
+                None => results.extend(self.store.commit(vec![change]).await),
+            }
+        }
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        results
     }
 }
