@@ -11,4 +11,5 @@ mod batching;
 mod books;
 mod endings;
 mod life;
+mod service;
 mod world;
