@@ -113,6 +113,33 @@ fn a_data_directory_that_another_shop_uses_is_refused() {
     });
 }
 
+/// Overwrites whatever a database has on disk.
+fn damage(directory: &Path) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damage(&path);
+        } else {
+            std::fs::write(path, "this is no database").unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_data_directory_is_named_with_what_to_do() {
+    run(async {
+        let data = tempfile::tempdir().unwrap();
+        Running::start(command(data.path()), free_port()).await.kill();
+        let database = data.path().join("order").join("db");
+        damage(&database);
+        let mut again = command(data.path());
+        again.args(["--port", &free_port().to_string()]);
+        let said = refusal(tokio::task::spawn_blocking(|| output(again)).await.unwrap());
+        assert!(said.contains(&database.display().to_string()), "{said}");
+        assert!(said.contains("backup"), "{said}");
+    });
+}
+
 #[test]
 fn a_nats_server_that_is_not_there_is_named() {
     let data = tempfile::tempdir().unwrap();

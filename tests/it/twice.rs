@@ -1,9 +1,14 @@
 //! Everything delivered again, restarts in the middle, two coordinators, undo before its step.
 
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use jetsaga_contracts::demo;
 use jetsaga_tests::harness::{Ending, Setup, Shop, eventually, run};
 use saga_core::subject;
 use saga_engine::Engine;
+use saga_engine::testing::{Fault, Faults, Place, Point};
 use serde_json::{Value, json};
 
 const TEA: &[(&str, i64)] = &[("tea-assam", 2)];
@@ -95,6 +100,47 @@ fn every_message_delivered_twice_changes_nothing() {
             assert_eq!(*before, after);
         }
         all_agree(&shop, &placed).await;
+        shop.stop().await;
+    });
+}
+
+/// Every message dies between its effect and its event, comes again, and dies before it is
+/// acknowledged; from the third delivery on it is left alone.
+async fn dies_twice(place: Place) -> Fault {
+    match (place.attempt, place.point) {
+        (1, Point::AfterEffect) | (2, Point::BeforeAck) => {
+            Fault::HandBack(Duration::from_millis(20))
+        }
+        _ => Fault::Proceed,
+    }
+}
+
+#[test]
+fn every_consumer_that_dies_between_effect_and_event_leaves_the_same_world() {
+    run(async {
+        let died = Arc::new(Mutex::new(BTreeSet::new()));
+        let told = Arc::clone(&died);
+        let faults = Faults::new(move |place: Place| {
+            let told = Arc::clone(&told);
+            async move {
+                let (service, step, point) =
+                    (place.service.clone(), place.step.clone(), place.point);
+                let fault = dies_twice(place).await;
+                if fault != Fault::Proceed {
+                    told.lock().unwrap().insert((service, step, point));
+                }
+                fault
+            }
+        });
+        let shop = Shop::with(Setup { faults, call_timeout_ms: 400, ..Setup::default() }).await;
+        let placed = place_each(&shop, 2).await;
+        all_agree(&shop, &placed).await;
+        drained(shop.engine()).await;
+        all_agree(&shop, &placed).await;
+        for step in ["order", "payment", "inventory", "notification"] {
+            let there = (step.to_owned(), step.to_owned(), Point::AfterEffect);
+            assert!(died.lock().unwrap().contains(&there), "{step} died: {died:?}");
+        }
         shop.stop().await;
     });
 }

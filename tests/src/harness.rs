@@ -17,6 +17,8 @@ use jetsaga_nats::testing::Account;
 use jetsaga_shop::ShopOptions;
 use saga_core::Plan;
 use saga_engine::Engine;
+use saga_engine::testing::Faults;
+use saga_engine::topology;
 use serde_json::{Value, json};
 use service_kit::host::telemetry::LogForm;
 use service_kit::host::{self, HostOptions, Hosted};
@@ -45,12 +47,15 @@ pub struct Setup {
     pub store: &'static str,
     /// Only these services; all of them when empty.
     pub only: Vec<&'static str>,
+    /// Asked at every fail-point of every step.
+    pub faults: Faults,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (store, only) = ("memory", Vec::new());
-        Self { hurry: 1, call_timeout_ms: 1_000, relay: None, store, only }
+        let faults = Faults::default();
+        Self { hurry: 1, call_timeout_ms: 1_000, relay: None, store, only, faults }
     }
 }
 
@@ -175,6 +180,9 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         service_urls: Vec::new(),
         store: setup.store.to_owned(),
         log: LogForm::Text,
+        ack_wait_ms: topology::ACK_WAIT_MS,
+        fail_point: None,
+        faults: setup.faults.clone(),
     };
     let keep = Duration::from_hours(1);
     ShopOptions {

@@ -53,6 +53,14 @@ impl Sagas {
         Self { engine, plan, hub: Arc::default() }
     }
 
+    /// Sagas of the type that `hub` follows. Without it a hub is started when the first saga is
+    /// followed; this one was started, and can be stopped, by the caller.
+    pub fn following(hub: Hub) -> Self {
+        let mut sagas = Self::new(hub.engine().clone(), Arc::clone(hub.plan()));
+        sagas.hub = Arc::new(OnceCell::new_with(Some(hub)));
+        sagas
+    }
+
     /// The definition that new sagas follow.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan

@@ -76,6 +76,16 @@ impl Hub {
         Ok(Self { inner })
     }
 
+    /// The engine that it reads with.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// The definition of the sagas that it follows.
+    pub(crate) fn plan(&self) -> &Arc<Plan> {
+        &self.inner.plan
+    }
+
     /// The events of a saga after sequence `after`: first those that the stream has, then each as
     /// it happens. Ends after the saga's end.
     pub fn follow(&self, id: &str, after: u64) -> Follower {

@@ -76,8 +76,8 @@ pub struct Bucket {
 
 /// Most messages in hand per consumer: forward, backward and endings wait for retries apart.
 const MAX_ACK_PENDING: u32 = 4_096;
-/// A participant renews long work every third of this.
-const ACK_WAIT_MS: u64 = 30_000;
+/// Unless told otherwise; a participant renews long work every third of this.
+pub const ACK_WAIT_MS: u64 = 30_000;
 
 impl Topology {
     /// What `plans` need. `mirrors` names the services that follow endings, as (type, service).
@@ -105,6 +105,14 @@ impl Topology {
         let bucket = |name: &str| Bucket { name: name.to_owned(), history: 1 };
         let buckets = [DEFINITIONS, CHECKPOINTS, BARRIER].map(bucket).to_vec();
         Self { streams, consumers, buckets, view: false, replicas }
+    }
+
+    /// With another time after which a message that was not acknowledged is given out again, in
+    /// milliseconds.
+    #[must_use]
+    pub fn with_ack_wait_ms(mut self, ack_wait_ms: u64) -> Self {
+        self.consumers.iter_mut().for_each(|consumer| consumer.ack_wait_ms = ack_wait_ms);
+        self
     }
 
     /// With the view bucket.

@@ -32,10 +32,8 @@ pub fn service() -> Gateway {
 /// What the routes work with.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// Starts and reads order sagas.
+    /// Starts, reads and follows order sagas.
     pub orders: Sagas,
-    /// Follows order sagas.
-    pub hub: Hub,
     /// Asks coordinators.
     pub wishes: WishClient,
     /// What every service is given.
@@ -56,8 +54,7 @@ impl Service for Gateway {
         let plan = context.engine.newest(TYPE).ok_or("the order saga is not defined")?;
         let hub = Hub::start(context.engine.clone(), plan.clone(), &context.stop).await?;
         let shared = Shared {
-            orders: Sagas::new(context.engine.clone(), plan),
-            hub,
+            orders: Sagas::following(hub),
             wishes: WishClient::new(context.engine.client().clone()),
             context,
         };

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 use crate::http::{ServiceClient, ServiceUrls};
 use crate::store::Store;
 
+mod allocator;
+mod fail_point;
 pub mod health;
 pub mod options;
 mod run;
 pub mod telemetry;
 
+pub use fail_point::FailPoint;
 pub use health::{Check, Health};
 pub use options::HostOptions;
 pub use run::{HostError, Hosted, Program, host, run};

@@ -107,7 +107,6 @@ impl saga_engine::Step for Nothing {
 /// Three services with one step each, a coordinator, and a client.
 struct Bench {
     sagas: Sagas,
-    hub: Hub,
     participants: Vec<ParticipantHandle>,
     coordinator: saga_engine::coordinator::CoordinatorHandle,
 }
@@ -135,13 +134,13 @@ impl Bench {
         let coordinator =
             saga_engine::coordinator::Coordinator::new(own).saga(Arc::clone(&plan)).start().await?;
         let hub = Hub::start(engine.clone(), Arc::clone(&plan), &CancellationToken::new()).await?;
-        Ok(Self { sagas: Sagas::new(engine, plan), hub, participants, coordinator })
+        Ok(Self { sagas: Sagas::following(hub), participants, coordinator })
     }
 
     async fn one(&self, id: &str) -> Result<(), Failure> {
         let input = json!({ "customer": "ada", "amount": 1_180, "pad": "x".repeat(100) });
-        self.sagas.start(id, input, Trace::default()).await?;
-        let end = self.hub.wait_for_end(id, PATIENCE).await?;
+        let (_, mut follower) = self.sagas.start_and_follow(id, input, Trace::default()).await?;
+        let end = follower.end(PATIENCE).await?;
         end.map(drop).ok_or_else(|| "a saga did not end".into())
     }
 

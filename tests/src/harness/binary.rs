@@ -1,9 +1,10 @@
 //! The real binary, as a process of its own.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The directory that cargo builds into: this test lies in its `deps`.
@@ -116,13 +117,18 @@ pub fn output(mut command: Command) -> Output {
     child.wait_with_output().expect("it was started")
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and below those that the system gives to whoever asks for any: nobody
+/// takes it until it is used. No two calls in a process answer the same.
 ///
 /// # Panics
-/// When the system has none left.
+/// When there is none left.
 pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("there are free ports");
-    listener.local_addr().expect("it is bound").port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Where another process of the tests is not likely to look.
+    let begin = u16::try_from(std::process::id() % 8_000).unwrap_or_default();
+    let next = || 20_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(next).take(12_000).find(is_free).expect("there are free ports")
 }
 
 /// Whether somebody listens on a loopback port.

@@ -15,7 +15,7 @@ use poem_openapi::payload::{EventStream, Json};
 use poem_openapi::{ApiResponse, OpenApi};
 use saga_engine::saga_core::Status;
 use saga_engine::wishes::Cancel;
-use saga_engine::{StartError, Stored, Trace};
+use saga_engine::{StartError, Started, Stored, Trace};
 use service_kit::http::{Call, CallError, FieldProblem, JsonBody, Problem, Result};
 
 use super::Group;
@@ -104,16 +104,19 @@ impl Orders {
         check(&body.0)?;
         let input = serde_json::to_value(&body.0).map_err(|error| Problem::internal(&error))?;
         let trace = trace(request);
-        let started = shared.orders.start(id.as_str(), input, trace).await.map_err(not_started)?;
-        let replayed = started.replayed.then(|| "true".to_owned());
-        let wait = prefer.0.as_deref().and_then(prefer::wait);
-        if let Some(limit) = wait {
-            let end = shared.hub.wait_for_end(id.as_str(), limit).await;
-            if let Some(end) = end.map_err(|error| unavailable(&error))? {
-                return self.ended(&id, &end, replayed, limit).await;
-            }
+        let replayed = |started: &Started| started.replayed.then(|| "true".to_owned());
+        let Some(limit) = prefer.0.as_deref().and_then(prefer::wait) else {
+            let started = shared.orders.start(id.as_str(), input, trace).await;
+            let replayed = replayed(&started.map_err(not_started)?);
+            return Ok(Placed::Accepted(Json(accepted(&id)), location(&id), replayed, None));
+        };
+        let started = shared.orders.start_and_follow(id.as_str(), input, trace).await;
+        let (started, mut follower) = started.map_err(not_started)?;
+        let replayed = replayed(&started);
+        if let Some(end) = follower.end(limit).await.map_err(|error| unavailable(&error))? {
+            return self.ended(&id, &end, replayed, limit).await;
         }
-        let applied = wait.map(prefer::applied);
+        let applied = Some(prefer::applied(limit));
         Ok(Placed::Accepted(Json(accepted(&id)), location(&id), replayed, applied))
     }
 
@@ -206,7 +209,8 @@ impl Orders {
         if known.is_none() {
             return Err(unknown().into());
         }
-        let follower = shared.hub.follow(id, last.0.unwrap_or(0));
+        let follower = shared.orders.follow(id, last.0.unwrap_or(0)).await;
+        let follower = follower.map_err(|error| unavailable(&error))?;
         let events = progress(follower, shared.context.stop.clone()).boxed();
         let event = |progress: Progress| {
             let id = progress.sequence.to_string();

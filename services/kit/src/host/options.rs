@@ -3,6 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use saga_engine::testing::Faults;
+use saga_engine::topology::ACK_WAIT_MS;
+
+use super::FailPoint;
 use crate::host::telemetry::LogForm;
 
 /// Options of every program.
@@ -48,6 +52,20 @@ pub struct HostOptions {
     /// Form of the log; `RUST_LOG` chooses what is in it
     #[arg(long, env = "JETSAGA_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
+
+    /// After how many milliseconds the work of a service that died is given out again; the same
+    /// for all programs on a server
+    #[arg(long, env = "JETSAGA_ACK_WAIT_MS", default_value_t = ACK_WAIT_MS,
+          value_parser = clap::value_parser!(u64).range(500..=600_000))]
+    pub ack_wait_ms: u64,
+
+    /// Dies as by `kill -9` at a point of a step, POINT:STEP; for tests, refused by release builds
+    #[arg(long, env = "JETSAGA_FAIL_POINT", hide = true)]
+    pub fail_point: Option<FailPoint>,
+
+    /// Asked at every fail-point of every step in this process; for tests in it.
+    #[arg(skip)]
+    pub faults: Faults,
 }
 
 impl HostOptions {

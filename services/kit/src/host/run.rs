@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::health::{self, Check};
-use super::{Context, Health, HostOptions, Running, Service, StartError, telemetry};
+use super::{Context, FailPoint, Health, HostOptions, Running, Service, StartError, telemetry};
 use crate::http::{self, Bound, Limits, Paths, ServiceClient, ServiceUrls};
 use crate::openapi;
 use crate::store::{self, Store, StoreConfig};
@@ -153,8 +153,9 @@ pub async fn host(
     let bound = bind_all(&program.services, options, &urls).await?;
     let nats = nats(options, announce).await?;
     let client = jetsaga_nats::connect_as(nats.url(), "jetsaga").await?;
-    let engine = Engine::new(client);
-    prepare(&engine, &program, options.replicas).await?;
+    let faults = options.fail_point.clone().map(FailPoint::faults);
+    let engine = Engine::with_faults(client, faults.unwrap_or_else(|| options.faults.clone()));
+    prepare(&engine, &program, options).await?;
     let mut context = Context {
         name: "",
         engine: engine.clone(),
@@ -227,14 +228,19 @@ async fn nats(
 }
 
 /// Streams, consumers, buckets and definitions.
-async fn prepare(engine: &Engine, program: &Program, replicas: u32) -> Result<(), HostError> {
+async fn prepare(
+    engine: &Engine,
+    program: &Program,
+    options: &HostOptions,
+) -> Result<(), HostError> {
     let plans: Vec<&Plan> = program.plans.iter().map(AsRef::as_ref).collect();
     let mirrors: Vec<(&str, &str)> = program
         .services
         .iter()
         .flat_map(|service| service.mirrors().iter().map(|saga| (*saga, service.name())))
         .collect();
-    let topology = Topology::of(&plans, &mirrors, replicas);
+    let topology =
+        Topology::of(&plans, &mirrors, options.replicas).with_ack_wait_ms(options.ack_wait_ms);
     jetsaga_nats::topology::apply(engine.jetstream(), &topology)
         .await
         .map_err(|error| HostError::Topology(error.into()))?;
