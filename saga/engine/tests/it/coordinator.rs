@@ -14,4 +14,4 @@ mod restart;
 mod retention;
 mod time;
 mod wishes;
-mod world;
+pub(crate) mod world;

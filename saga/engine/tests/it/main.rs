@@ -5,4 +5,5 @@ mod coordinator;
 mod example;
 mod follow;
 mod log;
+mod participant;
 mod runtime;

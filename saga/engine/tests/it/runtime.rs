@@ -8,8 +8,8 @@
 
 mod bad_input;
 mod batching;
-mod books;
+pub(crate) mod books;
 mod endings;
 mod life;
 mod service;
-mod world;
+pub(crate) mod world;

@@ -137,7 +137,7 @@ impl World {
 }
 
 /// Quick, and nothing leaves the stream.
-pub(super) fn quick() -> Options {
+pub(crate) fn quick() -> Options {
     Options {
         appends_in_flight: 8,
         checkpoint_every: Duration::from_millis(100),

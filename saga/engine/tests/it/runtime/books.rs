@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 /// The business change that a step or a mirror asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// None.
     #[default]
     Nothing,
@@ -26,7 +26,7 @@ pub(super) enum Entry {
 
 /// What is wrong with one commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(crate) enum Trouble {
     Raced,
     Refused,
     Unavailable,
@@ -34,7 +34,7 @@ pub(super) enum Trouble {
 
 /// Clones are the same database: it survives the participant that writes it.
 #[derive(Clone)]
-pub(super) struct Books {
+pub(crate) struct Books {
     store: MemoryBarrier<Entry>,
     /// The ids of every transaction, in order.
     transactions: Arc<Mutex<Vec<Vec<String>>>>,
@@ -60,7 +60,7 @@ impl Default for Books {
 
 impl Books {
     /// Every entry that was committed, as (saga id, step, entry), sorted.
-    pub(super) fn entries(&self) -> Vec<(String, String, Entry)> {
+    pub(crate) fn entries(&self) -> Vec<(String, String, Entry)> {
         let works = self.store.works().into_iter();
         let real = works.filter(|(_, entry)| *entry != Entry::Nothing);
         let mut entries: Vec<_> = real.map(|(key, entry)| (key.id, key.step, entry)).collect();
@@ -69,32 +69,37 @@ impl Books {
     }
 
     /// The entries of one saga, in the order in which they were committed.
-    pub(super) fn of(&self, id: &str) -> Vec<(String, Entry)> {
+    pub(crate) fn of(&self, id: &str) -> Vec<(String, Entry)> {
         let works = self.store.works().into_iter();
         let own = works.filter(|(key, entry)| key.id == id && *entry != Entry::Nothing);
         own.map(|(key, entry)| (key.step, entry)).collect()
     }
 
-    pub(super) fn transactions(&self) -> Vec<Vec<String>> {
+    /// The barrier row of a step of the saga type `trip`.
+    pub(crate) fn row(&self, id: &str, step: &str) -> Option<Row> {
+        self.store.row(&Key::new("trip", id, step))
+    }
+
+    pub(crate) fn transactions(&self) -> Vec<Vec<String>> {
         self.transactions.lock().unwrap().clone()
     }
 
     /// The next commits of this saga meet these troubles.
-    pub(super) fn trouble(&self, id: &str, troubles: &[Trouble]) {
+    pub(crate) fn trouble(&self, id: &str, troubles: &[Trouble]) {
         self.troubles.lock().unwrap().insert(id.to_owned(), troubles.to_vec());
     }
 
     /// From now on transactions wait until [`Books::open`].
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.open.send_replace(false);
     }
 
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         self.open.send_replace(true);
     }
 
     /// Most transactions that were under way at once.
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.most.load(Ordering::SeqCst)
     }
 

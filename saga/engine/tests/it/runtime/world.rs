@@ -22,15 +22,15 @@ use super::books::{Books, Entry};
 const ACK_WAIT_MS: u64 = 1_500;
 
 /// What a test plays in.
-pub(super) struct World {
-    pub(super) client: async_nats::Client,
-    pub(super) plan: Arc<Plan>,
-    pub(super) sagas: Sagas,
-    pub(super) topology: Topology,
+pub(crate) struct World {
+    pub(crate) client: async_nats::Client,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) sagas: Sagas,
+    pub(crate) topology: Topology,
 }
 
 /// Two steps that can be undone and one that cannot fail, each of a service of its own.
-pub(super) fn trip() -> Definition {
+pub(crate) fn trip() -> Definition {
     let step = |step: definition::Step| step.timeout_ms(60_000).backoff(20, 200);
     Definition::new("trip", 1)
         .step(step(definition::Step::compensable("flight", "airline")))
@@ -39,10 +39,10 @@ pub(super) fn trip() -> Definition {
 }
 
 /// The services of [`trip`].
-pub(super) const SERVICES: [&str; 3] = ["airline", "hotels", "post"];
+pub(crate) const SERVICES: [&str; 3] = ["airline", "hotels", "post"];
 
 /// A step that always works, unless the saga's input says that it is `full`.
-pub(super) struct Deed;
+pub(crate) struct Deed;
 
 impl Step for Deed {
     type Input = Value;
@@ -63,12 +63,12 @@ impl Step for Deed {
 
 impl World {
     /// In an account of its own.
-    pub(super) async fn new(definition: Definition) -> Self {
+    pub(crate) async fn new(definition: Definition) -> Self {
         Self::on(broker().await.account().client().await, &[definition], ACK_WAIT_MS).await
     }
 
     /// On a server. The first definition is the one that is played; the service `desk` mirrors it.
-    pub(super) async fn on(
+    pub(crate) async fn on(
         client: async_nats::Client,
         definitions: &[Definition],
         ack_wait_ms: u64,
@@ -87,17 +87,17 @@ impl World {
     }
 
     /// Makes what is missing on the server.
-    pub(super) async fn apply(&self) {
+    pub(crate) async fn apply(&self) {
         let context = async_nats::jetstream::new(self.client.clone());
         topology::apply(&context, &self.topology).await.unwrap();
     }
 
-    pub(super) fn context(&self) -> async_nats::jetstream::Context {
+    pub(crate) fn context(&self) -> async_nats::jetstream::Context {
         async_nats::jetstream::new(self.client.clone())
     }
 
     /// A service of the definition with all of its steps, ready to be started.
-    pub(super) fn service(&self, service: &str, books: &Books) -> Participant<Books> {
+    pub(crate) fn service(&self, service: &str, books: &Books) -> Participant<Books> {
         let engine = Engine::new(self.client.clone());
         let mut participant =
             Participant::new(engine, service, books.clone()).saga(Arc::clone(&self.plan));
@@ -107,23 +107,23 @@ impl World {
         participant
     }
 
-    pub(super) async fn serve(&self, service: &str, books: &Books) -> ParticipantHandle {
+    pub(crate) async fn serve(&self, service: &str, books: &Books) -> ParticipantHandle {
         self.service(service, books).start().await.unwrap()
     }
 
     /// All services of [`trip`].
-    pub(super) async fn serve_all(&self, books: &Books) -> Vec<ParticipantHandle> {
+    pub(crate) async fn serve_all(&self, books: &Books) -> Vec<ParticipantHandle> {
         let starting = SERVICES.map(|service| self.service(service, books).start());
         let handles: Result<Vec<_>, StartError> = join_all(starting).await.into_iter().collect();
         handles.unwrap()
     }
 
-    pub(super) async fn start(&self, id: &str, input: Value) -> Stored {
+    pub(crate) async fn start(&self, id: &str, input: Value) -> Stored {
         self.sagas.start(id, input, Trace::default()).await.unwrap().stored
     }
 
     /// Starts sagas, of which every fifth finds no hotel; returns their ids.
-    pub(super) async fn start_many(&self, name: &str, count: usize) -> Vec<String> {
+    pub(crate) async fn start_many(&self, name: &str, count: usize) -> Vec<String> {
         let ids: Vec<String> = (0..count).map(|number| format!("{name}{number}")).collect();
         let start = |(number, id): (usize, &String)| {
             let input = input(number);
@@ -134,12 +134,12 @@ impl World {
         ids
     }
 
-    pub(super) async fn get(&self, id: &str) -> Option<Record> {
+    pub(crate) async fn get(&self, id: &str) -> Option<Record> {
         self.sagas.get(id, 0).await.ok().flatten().map(|stored| stored.record)
     }
 
     /// Waits for the end of a saga.
-    pub(super) async fn end(&self, id: &str) -> Record {
+    pub(crate) async fn end(&self, id: &str) -> Record {
         until(&format!("the end of {id}"), async || {
             let found = self.get(id).await;
             (found.as_ref().is_some_and(|it| it.status.is_end()), found)
@@ -149,14 +149,14 @@ impl World {
     }
 
     /// `<step> <event>` of every event that counts.
-    pub(super) async fn told(&self, id: &str) -> Vec<String> {
+    pub(crate) async fn told(&self, id: &str) -> Vec<String> {
         let words = |it: &Stored| format!("{} {}", it.record.event.step, it.record.event.kind);
         self.sagas.history(id).await.unwrap().iter().map(words).collect()
     }
 
     /// Waits until all sagas have ended as their input says, and finds each effect in the books
     /// once, and none besides.
-    pub(super) async fn assert_ended(&self, ids: &[String], books: &Books) {
+    pub(crate) async fn assert_ended(&self, ids: &[String], books: &Books) {
         let mut expected = Vec::new();
         for id in ids {
             let record = self.end(id).await;
@@ -178,30 +178,30 @@ impl World {
 
     /// The subject of an event of a saga: `<n>.<step>.<event>.<status>`.
     #[expect(clippy::unused_self, reason = "it reads like its neighbours")]
-    pub(super) fn subject(&self, id: &str, event: &str) -> String {
+    pub(crate) fn subject(&self, id: &str, event: &str) -> String {
         subject::filter("trip", id).replace('>', event)
     }
 
     /// Writes past the guard, as nobody may; returns the sequence.
-    pub(super) async fn write(&self, subject: String, payload: impl Into<Vec<u8>>) -> u64 {
+    pub(crate) async fn write(&self, subject: String, payload: impl Into<Vec<u8>>) -> u64 {
         let payload: Vec<u8> = payload.into();
         let publish = self.context().publish(subject, payload.into()).await;
         publish.unwrap().await.unwrap().sequence
     }
 
     /// Writes a record past the guard, under its own subject.
-    pub(super) async fn slip(&self, record: &Record) -> u64 {
+    pub(crate) async fn slip(&self, record: &Record) -> u64 {
         self.write(subject::of("trip", record), record.to_json()).await
     }
 
-    pub(super) async fn consumer(&self, name: &str) -> consumer::Info {
+    pub(crate) async fn consumer(&self, name: &str) -> consumer::Info {
         let found = self.context().get_consumer_from_stream(name, "SAGA_TRIP").await;
         let mut consumer: PullConsumer = found.unwrap();
         consumer.info().await.unwrap().clone()
     }
 
     /// Waits until nothing is left for this consumer to deliver, and nothing is in hand.
-    pub(super) async fn drained(&self, name: &str) {
+    pub(crate) async fn drained(&self, name: &str) {
         until(&format!("the end of what {name} has to do"), async || {
             let info = self.consumer(name).await;
             let left = (info.num_pending, info.num_ack_pending);
@@ -212,12 +212,12 @@ impl World {
 }
 
 /// The input of the saga of this number: every fifth finds no hotel.
-pub(super) fn input(number: usize) -> Value {
+pub(crate) fn input(number: usize) -> Value {
     if number % 5 == 4 { json!({ "full": "hotel" }) } else { json!({}) }
 }
 
 /// Waits for a condition, and says what was seen last when it does not come true.
-pub(super) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
+pub(crate) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let (is_true, seen) = look().await;
