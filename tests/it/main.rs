@@ -9,6 +9,7 @@
 mod bad_input;
 mod kill;
 mod outcomes;
+mod processes;
 mod quickstart;
 mod relay;
 mod tidy;

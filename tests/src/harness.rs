@@ -12,7 +12,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::ConnectOptions;
 use jetsaga_nats::testing::Account;
 use jetsaga_shop::ShopOptions;
 use saga_core::Plan;
@@ -27,9 +26,10 @@ use tempfile::TempDir;
 pub mod agrees;
 pub mod binary;
 pub mod client;
+pub mod split;
 
 pub use agrees::Ending;
-pub use client::Answer;
+pub use client::{Answer, Front};
 
 /// Longest wait for anything that is awaited.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -59,16 +59,21 @@ impl Default for Setup {
     }
 }
 
-/// A shop that runs in this process.
+/// A shop that runs in this process. What a test says to it is in [`Front`].
 pub struct Shop {
     hosted: Hosted,
     setup: Setup,
-    /// The gateway's URL.
-    pub url: String,
+    front: Front,
     account: Option<Account>,
     directory: TempDir,
-    http: reqwest::Client,
-    engine: Engine,
+}
+
+impl std::ops::Deref for Shop {
+    type Target = Front;
+
+    fn deref(&self) -> &Front {
+        &self.front
+    }
 }
 
 /// Runs a test; what it starts runs on threads with the stacks that the database wants.
@@ -118,18 +123,16 @@ impl Shop {
     async fn on(setup: Setup, account: Option<Account>, directory: TempDir) -> Self {
         let options = options(&setup, account.as_ref(), &directory);
         let hosted = host(&setup, &options).await;
-        let url = hosted.urls.get("gateway").unwrap_or_default();
-        let client = jetsaga_nats::connect(&hosted.nats_url, ConnectOptions::new()).await;
-        let engine = Engine::new(client.expect("the server of the shop answers"));
-        Self { hosted, setup, url, account, directory, http: reqwest::Client::new(), engine }
+        let front = Front::new(hosted.urls.clone(), &hosted.nats_url).await;
+        Self { hosted, setup, front, account, directory }
     }
 
     /// Stops the shop, lets `meanwhile` do something to its log, and starts it again on the same
     /// data.
     pub async fn restart(self, meanwhile: impl AsyncFnOnce(&Engine)) -> Self {
-        let Self { hosted, setup, account, directory, engine, .. } = self;
+        let Self { hosted, setup, account, directory, front } = self;
         Box::pin(hosted.shutdown()).await;
-        meanwhile(&engine).await;
+        meanwhile(front.engine()).await;
         Box::pin(Self::on(setup, account, directory)).await
     }
 
@@ -143,23 +146,6 @@ impl Shop {
             self.hosted.urls.set(&name, &url);
         }
         hosted
-    }
-
-    /// The engine over this shop's account.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// The URL of a service behind the gateway, or of the payment provider.
-    pub fn service(&self, name: &str) -> String {
-        self.hosted.urls.get(name).unwrap_or_else(|| panic!("{name} has no URL"))
-    }
-
-    /// Switches a fault of the payment provider.
-    pub async fn fault(&self, name: &str, mode: &str) {
-        let url = format!("{}/admin/faults/{name}", self.service("payment-provider"));
-        let answer = self.http.put(url).json(&json!({ "mode": mode })).send().await;
-        assert!(answer.is_ok_and(|answer| answer.status().is_success()), "{name} {mode}");
     }
 
     /// Ends the shop.

@@ -4,7 +4,7 @@ use saga_core::{Status, StepState, verify, verify_start};
 use saga_engine::Stored;
 use serde_json::Value;
 
-use super::{Shop, eventually};
+use super::{Front, eventually};
 
 /// How an order must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum Ending {
     Cancelled(&'static str),
 }
 
-impl Shop {
+impl Front {
     /// Waits for the end of an order and checks that everybody agrees on it. The numbers of the
     /// provider and of the stock are those of all orders of this shop, `expected` among them.
     pub async fn agrees(&self, id: &str, ending: Ending) {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// The directory that cargo builds into: this test lies in its `deps`.
-fn built() -> PathBuf {
+fn target() -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own path");
     let deps = test.parent().expect("it lies in a directory");
     deps.parent().expect("and that in another").to_owned()
@@ -18,32 +18,54 @@ fn built() -> PathBuf {
 ///
 /// # Panics
 /// When it cannot be built.
-pub fn jetsaga() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let directory = built();
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // With the whole workspace's features, as the tests were built: with the package's alone
-        // the database engine would be compiled a second time.
-        cargo.args(["build", "--quiet", "--workspace", "--bin", "jetsaga"]);
-        if directory.ends_with("release") {
-            cargo.arg("--release");
-        }
-        cargo.env("CARGO_TARGET_DIR", directory.parent().expect("it has a parent"));
-        cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
-        let status = cargo.status().expect("cargo runs");
-        assert!(status.success(), "the binary jetsaga cannot be built");
-        directory.join("jetsaga")
-    })
+pub fn jetsaga() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["--bin", "jetsaga"]));
+    target().join("jetsaga")
+}
+
+/// The binary of one service alone, or of the coordinator; all are built before their first use.
+///
+/// # Panics
+/// When they cannot be built.
+pub fn own(service: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["--bins"]));
+    target().join(if service == "coordinator" { "saga-coordinator" } else { service })
+}
+
+fn build(which: &[&str]) {
+    let directory = target();
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // With the whole workspace's features, as the tests were built: with the package's alone
+    // the database engine would be compiled a second time.
+    cargo.args(["build", "--quiet", "--workspace"]).args(which);
+    if directory.ends_with("release") {
+        cargo.arg("--release");
+    }
+    cargo.env("CARGO_TARGET_DIR", directory.parent().expect("it has a parent"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let status = cargo.status().expect("cargo runs");
+    assert!(status.success(), "{which:?} cannot be built");
 }
 
 /// The binary with everything that it keeps in `data`; nothing of the environment's settings.
 pub fn command(data: &Path) -> Command {
-    let mut command = Command::new(jetsaga());
-    for name in ["NATS_URL", "JETSAGA_PORT", "JETSAGA_STORE", "JETSAGA_DATA_DIR"] {
-        command.env_remove(name);
+    let mut command = clean(&jetsaga(), data);
+    command.args(["--payment-simulator-port", "0"]);
+    command
+}
+
+/// A program with everything that it keeps in `data`; nothing of the environment's settings.
+pub fn clean(program: &Path, data: &Path) -> Command {
+    let mut command = Command::new(program);
+    let is_setting = |name: &str| name == "NATS_URL" || name.starts_with("JETSAGA_");
+    for (name, _) in std::env::vars().filter(|(name, _)| is_setting(name)) {
+        if name != "JETSAGA_TEST_NATS" {
+            command.env_remove(name);
+        }
     }
-    command.arg("--data-dir").arg(data).args(["--payment-simulator-port", "0"]);
+    command.arg("--data-dir").arg(data);
     command
 }
 
@@ -66,14 +88,12 @@ impl Running {
     ///
     /// # Panics
     /// When it ends, or is not ready in a minute.
-    pub async fn start(mut command: Command, port: u16) -> Self {
-        command.args(["--port", &port.to_string()]).stdout(Stdio::null());
-        let child = command.spawn().expect("the binary can be started");
-        let mut running = Self { child, port };
+    pub async fn start(command: Command, port: u16) -> Self {
+        let mut running = Self::spawn(command, port);
         let ready = format!("{}/health/ready", running.url());
         super::eventually("ready", async || {
-            if let Ok(Some(status)) = running.child.try_wait() {
-                return Err(format!("it ended: {status}"));
+            if running.has_ended() {
+                return Err("it ended".to_owned());
             }
             match reqwest::get(&ready).await {
                 Ok(answer) if answer.status().is_success() => Ok(()),
@@ -83,6 +103,31 @@ impl Running {
         })
         .await;
         running
+    }
+
+    /// Starts it, and does not wait.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(mut command: Command, port: u16) -> Self {
+        command.args(["--port", &port.to_string()]).stdout(Stdio::null());
+        let child = command.spawn().expect("the binary can be started");
+        Self { child, port }
+    }
+
+    /// Whether its process is gone.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+
+    /// Sends it a signal: `STOP`, `CONT`.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("sh").args(["-c", "kill -$0 $1", name, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{pid} is gone");
     }
 
     /// Its gateway.

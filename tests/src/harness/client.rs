@@ -1,9 +1,12 @@
 //! What a test says to a shop over HTTP.
 
+use async_nats::ConnectOptions;
 use reqwest::{Method, RequestBuilder, Response};
+use saga_engine::Engine;
 use serde_json::{Value, json};
+use service_kit::http::ServiceUrls;
 
-use super::{Shop, eventually, order};
+use super::{eventually, order};
 
 /// An answer, read whole.
 #[derive(Debug, Clone)]
@@ -46,7 +49,50 @@ impl Answer {
     }
 }
 
-impl Shop {
+/// The ways into a shop, wherever it runs: its gateway, its services and its log.
+pub struct Front {
+    /// The gateway's URL.
+    pub url: String,
+    pub(super) http: reqwest::Client,
+    urls: ServiceUrls,
+    engine: Engine,
+}
+
+impl Front {
+    /// Of services that are there.
+    ///
+    /// # Panics
+    /// When the NATS server does not answer.
+    pub async fn new(urls: ServiceUrls, nats_url: &str) -> Self {
+        let url = urls.get("gateway").unwrap_or_default();
+        let client = jetsaga_nats::connect(nats_url, ConnectOptions::new()).await;
+        let engine = Engine::new(client.expect("the server of the shop answers"));
+        Self { url, http: reqwest::Client::new(), urls, engine }
+    }
+
+    /// The engine over this shop's account.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The URL of a service behind the gateway, or of the payment provider.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn service(&self, name: &str) -> String {
+        self.urls.get(name).unwrap_or_else(|| panic!("{name} has no URL"))
+    }
+
+    /// Switches a fault of the payment provider.
+    ///
+    /// # Panics
+    /// When it cannot be switched.
+    pub async fn fault(&self, name: &str, mode: &str) {
+        let url = format!("{}/admin/faults/{name}", self.service("payment-provider"));
+        let answer = self.http.put(url).json(&json!({ "mode": mode })).send().await;
+        assert!(answer.is_ok_and(|answer| answer.status().is_success()), "{name} {mode}");
+    }
+
     /// A request to the gateway.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))

@@ -1,15 +1,18 @@
-//! A process that dies at a named point of a step, for tests of what happens then.
+//! A process that dies at a named point of its work, for tests of what happens then.
 
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use saga_engine::testing::{Fault, Faults, Place, Point};
 use thiserror::Error;
 
-/// A point of a step at which the process dies as by `kill -9`; written `after-effect:payment`.
+/// A point of a service's work at which its process dies as by `kill -9`, written
+/// `after-effect:payment`, or `after-effect:payment:2` when it dies only the second time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailPoint {
     point: Point,
-    step: String,
+    service: String,
+    time: u32,
 }
 
 /// Why a fail-point was refused.
@@ -18,13 +21,13 @@ pub enum FailPointError {
     /// It is a release build.
     #[error("fail-points are for tests: a release build has none; unset JETSAGA_FAIL_POINT")]
     Release,
-    /// It is not of the form POINT:STEP.
-    #[error("{0:?} is not POINT:STEP; the points are {points}", points = names())]
+    /// It is not of the form POINT:SERVICE or POINT:SERVICE:TIME.
+    #[error(
+        "{0:?} is not POINT:SERVICE or POINT:SERVICE:TIME; the points are {points}, times count \
+         from 1",
+        points = Point::ALL.map(Point::name).join(", ")
+    )]
     Unknown(String),
-}
-
-fn names() -> String {
-    Point::ALL.map(Point::name).join(", ")
 }
 
 impl FromStr for FailPoint {
@@ -34,18 +37,24 @@ impl FromStr for FailPoint {
         if !cfg!(debug_assertions) {
             return Err(FailPointError::Release);
         }
-        let unknown = || FailPointError::Unknown(text.to_owned());
-        let (name, step) = text.split_once(':').ok_or_else(unknown)?;
-        let point = Point::ALL.into_iter().find(|point| point.name() == name);
-        Ok(Self { point: point.ok_or_else(unknown)?, step: step.to_owned() })
+        let read = || {
+            let (name, rest) = text.split_once(':')?;
+            let point = Point::ALL.into_iter().find(|point| point.name() == name)?;
+            let (service, time) = rest.split_once(':').unwrap_or((rest, "1"));
+            let time = time.parse().ok().filter(|time| *time > 0)?;
+            Some(Self { point, service: service.to_owned(), time })
+        };
+        read().ok_or_else(|| FailPointError::Unknown(text.to_owned()))
     }
 }
 
 impl FailPoint {
     /// A hook that ends the process without any cleaning up once the point is reached.
     pub fn faults(self) -> Faults {
+        let left = AtomicU32::new(self.time);
         Faults::new(move |place: Place| {
-            if place.point == self.point && place.step == self.step {
+            let is_here = place.point == self.point && place.service == self.service;
+            if is_here && left.fetch_sub(1, Ordering::Relaxed) == 1 {
                 // What a killed process leaves behind: nothing is flushed, closed or handed back.
                 std::process::abort();
             }
@@ -59,14 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fail_point_is_a_point_and_a_step() {
-        let expected = FailPoint { point: Point::AfterEffect, step: "payment".into() };
-        assert_eq!("after-effect:payment".parse(), Ok(expected));
+    fn a_fail_point_is_a_point_a_service_and_a_time() {
+        let expected =
+            |time| FailPoint { point: Point::AfterEffect, service: "payment".into(), time };
+        assert_eq!("after-effect:payment".parse(), Ok(expected(1)));
+        assert_eq!("after-effect:payment:2".parse(), Ok(expected(2)));
     }
 
     #[test]
     fn what_is_not_one_is_refused_with_the_list() {
-        for text in ["", "after-effect", "after:payment"] {
+        for text in ["", "after-effect", "after:payment", "after-effect:payment:0"] {
             let error = text.parse::<FailPoint>().unwrap_err().to_string();
             assert!(error.contains("before-effect, before-call"), "{error}");
         }

@@ -59,7 +59,8 @@ pub struct HostOptions {
           value_parser = clap::value_parser!(u64).range(500..=600_000))]
     pub ack_wait_ms: u64,
 
-    /// Dies as by `kill -9` at a point of a step, POINT:STEP; for tests, refused by release builds
+    /// Dies as by `kill -9` at POINT:SERVICE, or the TIMEth time at POINT:SERVICE:TIME; for tests,
+    /// refused by release builds
     #[arg(long, env = "JETSAGA_FAIL_POINT", hide = true)]
     pub fail_point: Option<FailPoint>,
 
