@@ -4,6 +4,7 @@ use std::array;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -54,10 +55,41 @@ impl OwnCluster {
     /// # Panics
     /// When that is none of ours.
     pub async fn kill_leader(&self, leader: &str) -> usize {
-        let number = leader.strip_prefix("jetsaga-").and_then(|number| number.parse().ok());
-        let number = number.expect("the examples call the servers jetsaga-1 to jetsaga-3");
+        let number = Self::number(leader);
         self.kill(number).await;
         number
+    }
+
+    /// The number of a server by its name, `jetsaga-1` to `jetsaga-3`.
+    ///
+    /// # Panics
+    /// When that is none of ours.
+    pub fn number(name: &str) -> usize {
+        let number = name.strip_prefix("jetsaga-").and_then(|number| number.parse().ok());
+        number.expect("the examples call the servers jetsaga-1 to jetsaga-3")
+    }
+
+    /// Stops the server of this number in its tracks (SIGSTOP): its connections stay open, and
+    /// nobody answers.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pause(&self, number: usize) {
+        self.signal(number, "STOP");
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn resume(&self, number: usize) {
+        self.signal(number, "CONT");
+    }
+
+    fn signal(&self, number: usize, name: &str) {
+        let pid = self.servers[number - 1].pid().unwrap_or_default().to_string();
+        let status = Command::new("sh").args(["-c", "kill -$0 $1", name, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "server {number} does not run");
     }
 
     /// Starts the server of this number again on the same port and store; one that still runs is

@@ -9,6 +9,7 @@
 mod bad_input;
 mod batching;
 pub(crate) mod books;
+mod cluster;
 mod endings;
 mod life;
 mod service;

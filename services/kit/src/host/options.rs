@@ -59,7 +59,7 @@ pub struct HostOptions {
           value_parser = clap::value_parser!(u64).range(500..=600_000))]
     pub ack_wait_ms: u64,
 
-    /// Dies as by `kill -9` at POINT:SERVICE, or the TIMEth time at POINT:SERVICE:TIME; for tests,
+    /// Dies as by `kill -9` at POINT:SERVICE, or at POINT:SERVICE:2 the second time; for tests,
     /// refused by release builds
     #[arg(long, env = "JETSAGA_FAIL_POINT", hide = true)]
     pub fail_point: Option<FailPoint>,

@@ -73,12 +73,21 @@ impl World {
         definitions: &[Definition],
         ack_wait_ms: u64,
     ) -> Self {
+        Self::replicated(client, definitions, ack_wait_ms, 1).await
+    }
+
+    /// The same with this many replicas, on a cluster.
+    pub(crate) async fn replicated(
+        client: async_nats::Client,
+        definitions: &[Definition],
+        ack_wait_ms: u64,
+        replicas: u32,
+    ) -> Self {
         let plans: Vec<Plan> =
             definitions.iter().map(|it| Plan::new(it.clone()).unwrap()).collect();
-        let mut topology = Topology::of(&plans.iter().collect::<Vec<_>>(), &[("trip", "desk")], 1);
-        for consumer in &mut topology.consumers {
-            consumer.ack_wait_ms = ack_wait_ms;
-        }
+        let plans_of = plans.iter().collect::<Vec<_>>();
+        let topology = Topology::of(&plans_of, &[("trip", "desk")], replicas);
+        let topology = topology.with_ack_wait_ms(ack_wait_ms);
         let plan = Arc::new(plans.into_iter().next().unwrap());
         let sagas = Sagas::new(Engine::new(client.clone()), Arc::clone(&plan));
         let world = Self { client, plan, sagas, topology };
