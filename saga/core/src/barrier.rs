@@ -9,6 +9,10 @@ use serde_json::Value;
 
 use crate::record::Reason;
 
+mod agree;
+
+pub use agree::{contradiction, mirror_contradiction};
+
 /// Which row: one per saga type, saga and step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
@@ -78,6 +82,21 @@ pub enum State {
     Undone,
     /// The undo was given up.
     Held,
+}
+
+impl State {
+    /// The word in the row's JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Void => "void",
+            Self::Undoing => "undoing",
+            Self::Undone => "undone",
+            Self::Held => "held",
+        }
+    }
 }
 
 impl Row {

@@ -79,7 +79,7 @@ fn check_shape(value: &Value, depth: usize) -> Result<(), TooMuch> {
 }
 
 /// Cuts `text` to at most `limit` bytes at a character boundary.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
+pub fn cut(text: &str, limit: usize) -> String {
     let mut end = text.len().min(limit);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -1,4 +1,8 @@
-//! Folds histories again: is every record what its event makes of the one before?
+//! Folds histories again: is every record what its event makes of the one before? And asks every
+//! participant whether its own database says the same.
+//!
+//! [`fold`] checks one history, [`streams`] all of them, [`world`] compares them with everything
+//! that participants keep.
 
 use std::sync::Arc;
 
@@ -7,6 +11,12 @@ use saga_core::{Lie, Plan, verify, verify_start};
 use crate::engine::Engine;
 use crate::log::{ReadError, Stored};
 use crate::wishes::Alarm;
+
+pub mod ask;
+mod reading;
+mod world;
+
+pub use world::{Found, FoundKind, Report, ServiceReport, world};
 
 /// A record that is not the fold of its history.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -61,5 +61,7 @@ pub use kv_barrier::KvBarrier;
 pub use log::{Log, Stored, Tail, Trace};
 pub use participant::{Participant, ParticipantHandle, Valve};
 pub use saga_core;
-pub use step::{Answer, Ending, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer};
+pub use step::{
+    Answer, Check, Ending, Expected, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer,
+};
 pub use topology::Topology;

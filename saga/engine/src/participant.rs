@@ -17,6 +17,7 @@ use crate::engine::{DefinitionError, Engine};
 use crate::step::{Mirror, Step};
 use crate::testing::fault::Faults;
 
+mod audit;
 mod backoff;
 pub(crate) mod executor;
 mod handle;

@@ -66,6 +66,57 @@ pub trait Step: Send + Sync + 'static {
     ) -> impl Future<Output = Resolution<Self::Output, Self::Work>> + Send {
         async { Resolution::Unknown("this step has no way to ask".to_owned()) }
     }
+
+    /// For an audit: compares what the service keeps of this step's effects with what the log says
+    /// of them. One list of findings per check, in their order and in words; an empty one, or none
+    /// at all, says that nothing is wrong. Changes nothing.
+    ///
+    /// # Errors
+    /// Why it could not be looked at.
+    fn audit(
+        &self,
+        _checks: &[Check<Self::Input, Self::Output>],
+    ) -> impl Future<Output = Result<Vec<Vec<String>>, String>> + Send {
+        async { Ok(Vec::new()) }
+    }
+
+    /// For an audit: checks what concerns no single saga, such as sums over all of them. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why it could not be looked at.
+    fn audit_sums(&self) -> impl Future<Output = Result<Vec<String>, String>> + Send {
+        async { Ok(Vec::new()) }
+    }
+}
+
+/// A step of a saga, to be compared with what its service keeps of it.
+#[derive(Debug, Clone)]
+pub struct Check<I, O> {
+    /// The saga type.
+    pub saga_type: String,
+    /// The saga's id.
+    pub saga_id: String,
+    /// The step.
+    pub step: String,
+    /// The effect's idempotency key `<type>.<id>.<step>`.
+    pub effect_id: String,
+    /// The saga's input.
+    pub input: I,
+    /// What there has to be.
+    pub expected: Expected<O>,
+}
+
+/// What a service has to keep of a step's effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected<O> {
+    /// The whole effect, with this output: the step is done and was not undone.
+    Held(O),
+    /// Nothing: the step was refused, undone, or never run.
+    Nothing,
+    /// Either, or something between: the saga has not ended, or a person settled the step. Only
+    /// what contradicts itself is wrong.
+    Open,
 }
 
 /// A step to run.
@@ -179,6 +230,19 @@ pub trait Mirror: Send + Sync + 'static {
         &self,
         endings: &[Ending<Self::Input>],
     ) -> impl Future<Output = Vec<MirrorAnswer<Self::Work>>> + Send;
+
+    /// For an audit: compares what the service keeps with these endings, all of which it took note
+    /// of. One list of findings per ending, in their order and in words; an empty one, or none at
+    /// all, says that nothing is wrong. Changes nothing.
+    ///
+    /// # Errors
+    /// Why it could not be looked at.
+    fn audit(
+        &self,
+        _endings: &[Ending<Self::Input>],
+    ) -> impl Future<Output = Result<Vec<Vec<String>>, String>> + Send {
+        async { Ok(Vec::new()) }
+    }
 }
 
 /// A saga that ended or got stuck.

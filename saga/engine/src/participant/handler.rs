@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::step::{Answer, Ending, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer};
+use crate::step::{
+    Answer, Check, Ending, Expected, Job, Mirror, MirrorAnswer, Resolution, Step, Undo, UndoAnswer,
+};
 
 /// The reason of a step whose input its service cannot read.
 pub(crate) const BAD_INPUT: &str = "input_mismatch";
@@ -26,13 +28,19 @@ pub(crate) trait Handler<W>: Send + Sync {
     async fn run_all(&self, jobs: &[&Job<Value>]) -> Vec<Answer<Value, W>>;
     async fn undo_all(&self, jobs: &[&Undo<Value, Value>]) -> Vec<UndoAnswer<W>>;
     async fn resolve(&self, job: &Job<Value>) -> Resolution<Value, W>;
+    async fn audit(&self, checks: &[&Check<Value, Value>]) -> Audited;
+    async fn audit_sums(&self) -> Result<Vec<String>, String>;
 }
+
+/// Findings, one list for each thing that was looked at, or why it could not be looked at.
+pub(crate) type Audited = Result<Vec<Vec<String>>, String>;
 
 /// A [`Mirror`] of any type.
 #[async_trait]
 pub(crate) trait Endings<W>: Send + Sync {
     fn reads_input(&self, input: &Value) -> Result<(), String>;
     async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<W>>;
+    async fn audit(&self, endings: &[&Ending<Value>]) -> Audited;
 }
 
 pub(crate) struct Typed<S>(pub(crate) S);
@@ -81,6 +89,17 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
             },
         }
     }
+
+    async fn audit(&self, checks: &[&Check<Value, Value>]) -> Audited {
+        let (checks, mut slots) = readable(checks, typed_check::<S>, |why: String| vec![why]);
+        let found = if checks.is_empty() { Vec::new() } else { self.0.audit(&checks).await? };
+        fill(&mut slots, found.into_iter());
+        Ok(all(slots, Vec::new))
+    }
+
+    async fn audit_sums(&self) -> Result<Vec<String>, String> {
+        self.0.audit_sums().await
+    }
 }
 
 #[async_trait]
@@ -90,21 +109,19 @@ impl<M: Mirror> Endings<M::Work> for Typed<M> {
     }
 
     async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<M::Work>> {
-        let typed = |ending: &Ending<Value>| {
-            Ok(Ending {
-                input: read::<M::Input>(&ending.input)?,
-                record: ending.record.clone(),
-                at_ms: ending.at_ms,
-                effect_id: ending.effect_id.clone(),
-                traceparent: ending.traceparent.clone(),
-            })
-        };
         let (endings, mut slots) =
-            readable(endings, typed, |why: String| MirrorAnswer::Again(None, why));
+            readable(endings, typed_ending::<M>, |why| MirrorAnswer::Again(None, why));
         let answers = if endings.is_empty() { Vec::new() } else { self.0.ended(&endings).await };
         fill(&mut slots, answers.into_iter());
         let why = "ended gave fewer answers than there were endings";
         all(slots, || MirrorAnswer::Again(None, why.to_owned()))
+    }
+
+    async fn audit(&self, endings: &[&Ending<Value>]) -> Audited {
+        let (endings, mut slots) = readable(endings, typed_ending::<M>, |why: String| vec![why]);
+        let found = if endings.is_empty() { Vec::new() } else { self.0.audit(&endings).await? };
+        fill(&mut slots, found.into_iter());
+        Ok(all(slots, Vec::new))
     }
 }
 
@@ -148,6 +165,31 @@ fn typed_undo<S: Step>(undo: &Undo<Value, Value>) -> Result<Undo<S::Input, S::Ou
     let output = undo.output.as_ref().map(read::<S::Output>).transpose();
     let output = output.map_err(|why| Reason::new(BAD_OUTPUT, &why))?;
     Ok(Undo { job, undo_id: undo.undo_id.clone(), output, cause: undo.cause.clone() })
+}
+
+fn typed_ending<M: Mirror>(ending: &Ending<Value>) -> Result<Ending<M::Input>, String> {
+    Ok(Ending {
+        input: read::<M::Input>(&ending.input)?,
+        record: ending.record.clone(),
+        at_ms: ending.at_ms,
+        effect_id: ending.effect_id.clone(),
+        traceparent: ending.traceparent.clone(),
+    })
+}
+
+fn typed_check<S: Step>(check: &Check<Value, Value>) -> Result<Check<S::Input, S::Output>, String> {
+    Ok(Check {
+        saga_type: check.saga_type.clone(),
+        saga_id: check.saga_id.clone(),
+        step: check.step.clone(),
+        effect_id: check.effect_id.clone(),
+        input: read::<S::Input>(&check.input)?,
+        expected: match &check.expected {
+            Expected::Held(output) => Expected::Held(read::<S::Output>(output)?),
+            Expected::Nothing => Expected::Nothing,
+            Expected::Open => Expected::Open,
+        },
+    })
 }
 
 /// Those that can be read, and one slot per job that holds the answer of those that cannot.

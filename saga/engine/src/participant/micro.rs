@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::valve::Valve;
 use super::worker::{Role, Worker};
-use super::{Barrier, Engine, consumer_name};
+use super::{Barrier, Engine, audit, consumer_name};
 
-/// Registers `saga-<service>` with the endpoints `saga-<service>.health` and
-/// `saga-<service>.describe`.
+/// Registers `saga-<service>` with the endpoints `saga-<service>.health`,
+/// `saga-<service>.describe` and `saga-<service>.audit`.
 pub(crate) async fn start<B: Barrier<Work: Default>>(
     engine: &Engine,
     worker: &Arc<Worker<B>>,
@@ -42,6 +42,7 @@ pub(crate) async fn start<B: Barrier<Work: Default>>(
     serve(&service, &name, "health", stop, health).await?;
     let description = json!(metadata);
     serve(&service, &name, "describe", stop, move || description.clone()).await?;
+    audit::serve(&service, &name, stop, Arc::clone(worker)).await?;
     Ok(service)
 }
 

@@ -69,7 +69,11 @@ async fn a_participant_is_found_and_described() {
     let endpoints: BTreeSet<(&str, &str)> = endpoints
         .map(|it| (it["name"].as_str().unwrap(), it["subject"].as_str().unwrap()))
         .collect();
-    let expected = [("describe", "saga-hotels.describe"), ("health", "saga-hotels.health")];
+    let expected = [
+        ("audit", "saga-hotels.audit"),
+        ("describe", "saga-hotels.describe"),
+        ("health", "saga-hotels.health"),
+    ];
     assert_eq!(endpoints, BTreeSet::from(expected));
     assert_eq!(world.ask("saga-hotels.describe").await, ping["metadata"]);
 
