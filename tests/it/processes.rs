@@ -53,7 +53,7 @@ async fn customer(shop: &Front, count: watch::Sender<usize>) -> Vec<String> {
 async fn under_load(shop: &Split, trouble: impl AsyncFnOnce(&mut watch::Receiver<usize>)) {
     let (count, mut counted) = watch::channel(0);
     let trouble = async move {
-        trouble(&mut counted).await;
+        Box::pin(trouble(&mut counted)).await;
         // One more, of a shop that is whole again; then the customer leaves.
         counted.changed().await.unwrap();
     };
@@ -86,7 +86,8 @@ fn each_service_dies_at_each_point_of_its_step() {
                 shop.start_one(name, None).await;
             }
         });
-        under_load(&shop, async |_| drop(join_all(dying).await)).await;
+        let all_died = Box::pin(join_all(dying));
+        under_load(&shop, async |_| drop(all_died.await)).await;
     });
 }
 

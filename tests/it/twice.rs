@@ -106,7 +106,7 @@ fn every_message_delivered_twice_changes_nothing() {
 
 /// Every message dies between its effect and its event, comes again, and dies before it is
 /// acknowledged; from the third delivery on it is left alone.
-async fn dies_twice(place: Place) -> Fault {
+fn dies_twice(place: &Place) -> Fault {
     match (place.attempt, place.point) {
         (1, Point::AfterEffect) | (2, Point::BeforeAck) => {
             Fault::HandBack(Duration::from_millis(20))
@@ -121,16 +121,11 @@ fn every_consumer_that_dies_between_effect_and_event_leaves_the_same_world() {
         let died = Arc::new(Mutex::new(BTreeSet::new()));
         let told = Arc::clone(&died);
         let faults = Faults::new(move |place: Place| {
-            let told = Arc::clone(&told);
-            async move {
-                let (service, step, point) =
-                    (place.service.clone(), place.step.clone(), place.point);
-                let fault = dies_twice(place).await;
-                if fault != Fault::Proceed {
-                    told.lock().unwrap().insert((service, step, point));
-                }
-                fault
+            let fault = dies_twice(&place);
+            if fault != Fault::Proceed {
+                told.lock().unwrap().insert((place.service, place.step, place.point));
             }
+            std::future::ready(fault)
         });
         let shop = Shop::with(Setup { faults, call_timeout_ms: 400, ..Setup::default() }).await;
         let placed = place_each(&shop, 2).await;
