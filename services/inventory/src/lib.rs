@@ -14,6 +14,7 @@ use saga_engine::Participant;
 use service_kit::{Context, Running, Service, StartError};
 
 pub mod api;
+pub mod audit;
 pub mod config;
 pub mod steps;
 pub mod stock;

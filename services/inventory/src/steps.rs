@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use jetsaga_contracts::order_saga::{Allocated, AllocatedLine, OrderInput};
-use saga_engine::{Answer, Job, Step, Undo, UndoAnswer};
+use saga_engine::{Answer, Check, Job, Step, Undo, UndoAnswer};
 use service_kit::Work;
 
-use crate::store::{self, Warehouse};
+use crate::{
+    audit,
+    store::{self, Warehouse},
+};
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +66,24 @@ impl Step for Allocate {
 
     async fn undo(&self, job: &Undo<OrderInput, Allocated>) -> UndoAnswer<Work> {
         UndoAnswer::Undone(store::release(&job.job.saga_id, job.job.at_ms))
+    }
+
+    async fn audit(
+        &self,
+        checks: &[Check<OrderInput, Allocated>],
+    ) -> std::result::Result<Vec<Vec<String>>, String> {
+        let ids: Vec<&str> = checks.iter().map(|check| check.saga_id.as_str()).collect();
+        let held = self.warehouse.allocations(&ids).await.map_err(|error| error.to_string())?;
+        let look = |check: &Check<OrderInput, Allocated>| {
+            let held = held.get(&check.saga_id).map(Vec::as_slice);
+            audit::allocation(&check.expected, &lines(&check.input), held)
+        };
+        Ok(checks.iter().map(look).collect())
+    }
+
+    async fn audit_sums(&self) -> std::result::Result<Vec<String>, String> {
+        let found = self.warehouse.sums().await.map_err(|error| error.to_string())?;
+        Ok(audit::sums(&found))
     }
 }
 

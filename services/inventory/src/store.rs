@@ -1,5 +1,7 @@
 //! The queries of the inventory service, and nothing but queries.
 
+use std::collections::HashMap;
+
 use jetsaga_contracts::order_saga::AllocatedLine;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -48,6 +50,18 @@ const ADJUST: &str = "
     COMMIT;
 ";
 
+const ALLOCATIONS: &str = "
+    SELECT lines, record::id(id) AS order
+        FROM $orders.map(|$order| type::record('allocations', $order))
+";
+// One statement is one snapshot: nobody allocates between the two.
+const SUMS: &str = "
+    RETURN {
+        stock: (SELECT on_hand, allocated, updated, record::id(id) AS sku FROM stock),
+        held: (SELECT VALUE lines FROM allocations),
+    }
+";
+
 /// The inventory service's database.
 #[derive(Debug, Clone)]
 pub struct Warehouse(Store);
@@ -62,6 +76,22 @@ pub struct Found {
     pub level: Level,
     /// When it was last changed: milliseconds since the epoch.
     pub updated: i64,
+}
+
+/// What orders hold.
+#[derive(Debug, Deserialize)]
+struct Allocation {
+    order: String,
+    lines: Vec<AllocatedLine>,
+}
+
+/// The stock, and everything that is set aside of it, at one moment.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Sums {
+    /// The stock of every SKU.
+    pub stock: Vec<Found>,
+    /// The lines of every order that holds some.
+    pub held: Vec<Vec<AllocatedLine>>,
 }
 
 /// Why the stock was not corrected.
@@ -110,6 +140,21 @@ impl Warehouse {
     /// Stock by SKU, after `after`.
     pub async fn page(&self, after: &str, limit: usize) -> Result<Vec<Found>, Error> {
         self.0.rows(PAGE, json!({ "after": after, "limit": limit })).await
+    }
+
+    /// What these orders hold; those that hold nothing are left out.
+    pub async fn allocations(
+        &self,
+        orders: &[&str],
+    ) -> Result<HashMap<String, Vec<AllocatedLine>>, Error> {
+        let found: Vec<Allocation> = self.0.rows(ALLOCATIONS, json!({ "orders": orders })).await?;
+        Ok(found.into_iter().map(|it| (it.order, it.lines)).collect())
+    }
+
+    /// All stock and all that is set aside.
+    pub async fn sums(&self) -> Result<Sums, Error> {
+        let found: Vec<Sums> = self.0.rows(SUMS, json!({})).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
     }
 
     /// Corrects the stock of a SKU, new ones included.

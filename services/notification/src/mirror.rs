@@ -8,6 +8,7 @@ use saga_engine::{Ending, Mirror, MirrorAnswer};
 use service_kit::Work;
 
 use crate::{
+    audit,
     delivery::Outcome,
     mail::{Mail, MailError, Recipient},
     post::{Draft, Post},
@@ -77,5 +78,16 @@ impl Mirror for TellCancelled {
             },
         };
         endings.iter().map(answer).collect()
+    }
+
+    async fn audit(&self, endings: &[Ending<OrderInput>]) -> Result<Vec<Vec<String>>, String> {
+        let orders: Vec<&str> = endings.iter().map(|ending| ending.record.id.as_str()).collect();
+        let sent = self.post.deliveries.of_orders(&orders).await;
+        let sent = sent.map_err(|error| error.to_string())?;
+        let look = |ending: &Ending<OrderInput>| {
+            let deliveries = sent.get(&ending.record.id).map_or(&[][..], Vec::as_slice);
+            audit::ending(ending.record.status, deliveries)
+        };
+        Ok(endings.iter().map(look).collect())
     }
 }

@@ -7,10 +7,11 @@ use jetsaga_contracts::{
     order_saga::{Notified, OrderInput, OrderPriced, step},
 };
 use saga_core::Reason;
-use saga_engine::{Answer, Job, Resolution, Step, Undo, UndoAnswer};
+use saga_engine::{Answer, Check, Job, Resolution, Step, Undo, UndoAnswer};
 use service_kit::Work;
 
 use crate::{
+    audit,
     delivery::{Delivery, Outcome},
     mail::{Mail, MailError, Recipient},
     post::{Draft, Post},
@@ -87,6 +88,20 @@ impl Step for Confirm {
     /// A relay cannot be asked. It gets the mail again, under the same Message-ID.
     async fn resolve(&self, _job: &Job<OrderInput>) -> Resolution<Notified, Work> {
         Resolution::NotHappened
+    }
+
+    async fn audit(
+        &self,
+        checks: &[Check<OrderInput, Notified>],
+    ) -> Result<Vec<Vec<String>>, String> {
+        let orders: Vec<&str> = checks.iter().map(|check| check.saga_id.as_str()).collect();
+        let sent = self.post.deliveries.of_orders(&orders).await;
+        let sent = sent.map_err(|error| error.to_string())?;
+        let look = |check: &Check<OrderInput, Notified>| {
+            let deliveries = sent.get(&check.saga_id).map_or(&[][..], Vec::as_slice);
+            audit::confirmation(&check.expected, deliveries)
+        };
+        Ok(checks.iter().map(look).collect())
     }
 }
 

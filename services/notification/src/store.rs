@@ -1,5 +1,7 @@
 //! The queries of the notification service, and nothing but queries.
 
+use std::collections::HashMap;
+
 use jetsaga_contracts::ids::{NotificationId, OrderId};
 use serde_json::{Value, json};
 use service_kit::{Store, Work, store::Error};
@@ -56,6 +58,19 @@ impl Deliveries {
         let ids: Vec<_> = Key::of_order(order.as_str()).map(|key| key.id()).collect();
         let mut found = self.some(&ids).await?;
         found.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        Ok(found)
+    }
+
+    /// All deliveries of these orders, by order.
+    pub async fn of_orders(
+        &self,
+        orders: &[&str],
+    ) -> Result<HashMap<String, Vec<Delivery>>, Error> {
+        let ids = orders.iter().flat_map(|order| Key::of_order(order).map(|key| key.id()));
+        let mut found: HashMap<String, Vec<Delivery>> = HashMap::new();
+        for delivery in self.some(&ids.collect::<Vec<_>>()).await? {
+            found.entry(delivery.order.clone()).or_default().push(delivery);
+        }
         Ok(found)
     }
 

@@ -14,6 +14,7 @@ use saga_engine::{Participant, participant::Valve};
 use service_kit::{Context, Running, Service, StartError};
 
 pub mod api;
+pub mod audit;
 pub mod config;
 pub mod mirror;
 pub mod order;

@@ -13,6 +13,7 @@ use serde::Deserialize as _;
 use service_kit::Work;
 
 use crate::{
+    audit,
     order::{Entry, Move, Next, Placed, Standing, StoredOrder, next, reason_of},
     store::{self, Orders},
 };
@@ -47,6 +48,19 @@ impl Mirror for FollowEndings {
                 endings.iter().map(|_| MirrorAnswer::Again(None, error.to_string())).collect()
             }
         }
+    }
+
+    async fn audit(&self, endings: &[Ending<OrderInput>]) -> Result<Vec<Vec<String>>, String> {
+        let ids: Vec<Option<OrderId>> =
+            endings.iter().map(|ending| ending.record.id.parse().ok()).collect();
+        let known: Vec<OrderId> = ids.iter().flatten().cloned().collect();
+        let orders = self.orders.some(&known).await.map_err(|error| error.to_string())?;
+        let look = |(ending, id): (&Ending<OrderInput>, &Option<OrderId>)| {
+            // A saga whose id is not an order's has no order.
+            let Some(id) = id else { return Vec::new() };
+            audit::standing(ending.record.status, orders.get(id))
+        };
+        Ok(endings.iter().zip(&ids).map(look).collect())
     }
 }
 

@@ -7,10 +7,11 @@ use jetsaga_contracts::{
     ids::OrderId,
     order_saga::{OrderInput, OrderPriced, refusal, step},
 };
-use saga_engine::{Answer, Job, Step, Undo, UndoAnswer};
+use saga_engine::{Answer, Check, Job, Step, Undo, UndoAnswer};
 use service_kit::Work;
 
 use crate::{
+    audit,
     order::{
         Entry, Move, Next, Placed, Standing, StoredOrder, next,
         pricing::{self, Unpriceable},
@@ -85,6 +86,21 @@ impl Step for PlaceOrder {
             standings.get(&id).map(|standing| (id, *standing))
         };
         jobs.iter().map(|undo| cancel(undo, standing(undo))).collect()
+    }
+
+    async fn audit(
+        &self,
+        checks: &[Check<OrderInput, OrderPriced>],
+    ) -> Result<Vec<Vec<String>>, String> {
+        let ids: Vec<Option<OrderId>> =
+            checks.iter().map(|check| check.saga_id.parse().ok()).collect();
+        let known: Vec<OrderId> = ids.iter().flatten().cloned().collect();
+        let orders = self.orders.some(&known).await.map_err(|error| error.to_string())?;
+        let look = |(check, id): (&Check<OrderInput, OrderPriced>, &Option<OrderId>)| {
+            let order = id.as_ref().and_then(|id| orders.get(id));
+            audit::placed(&check.expected, &check.input, order)
+        };
+        Ok(checks.iter().zip(&ids).map(look).collect())
     }
 }
 

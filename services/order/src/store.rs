@@ -122,6 +122,12 @@ impl Orders {
         Ok(self.load(std::slice::from_ref(id)).await?.pop())
     }
 
+    /// Those of these orders that exist, by id.
+    pub async fn some(&self, ids: &[OrderId]) -> Result<HashMap<OrderId, StoredOrder>, Error> {
+        let found = self.load(ids).await?;
+        Ok(found.into_iter().map(|found| (found.id, found.order)).collect())
+    }
+
     /// The `limit` orders after `after`, newest first, of one age by id.
     pub async fn page(&self, after: Option<&After>, limit: usize) -> Result<Vec<Found>, Error> {
         // No time is before all of them: keys begin with minus the time of creation.

@@ -5,7 +5,7 @@
 //! that a person is needed; each order's ledger sums to zero, always, and each of its accounts does
 //! after a rollback. No card number ever reaches it, only the provider's tokens.
 //!
-//! - [`ledger`]: the domain. Pure.
+//! - [`ledger`], [`audit`]: the domain. Pure.
 //! - [`steps`]: the step `payment` and its undo; an effect outside the database.
 //! - [`provider`]: the provider as a port, and over HTTP.
 //! - [`simulator`]: a provider to play with, which fails on demand.
@@ -21,6 +21,7 @@ use saga_engine::{Participant, Valve};
 use service_kit::{Context, Running, Service, StartError, host::Check};
 
 pub mod api;
+pub mod audit;
 pub mod config;
 pub mod ledger;
 pub mod provider;
@@ -81,8 +82,9 @@ impl Service for PaymentService {
 
         let store = context.store()?;
         let plan = context.engine.newest(order_saga::TYPE).ok_or("there is no order saga")?;
-        let charge = steps::ChargeCustomer::new(Arc::new(watched), call_timeout);
-        let participant = Participant::new(context.engine.clone(), NAME, store.clone())
+        let payments = store::Payments::new(store.clone());
+        let charge = steps::ChargeCustomer::new(Arc::new(watched), payments.clone(), call_timeout);
+        let participant = Participant::new(context.engine.clone(), NAME, store)
             .saga(plan)
             .step(order_saga::step::PAYMENT, charge)
             .calls(CALLS)
@@ -90,7 +92,7 @@ impl Service for PaymentService {
             .start()
             .await?;
 
-        let api = api::PaymentsApi::new(store::Payments::new(store));
+        let api = api::PaymentsApi::new(payments);
         let routes = OpenApiService::new(api, NAME, env!("CARGO_PKG_VERSION"));
         Ok(Running {
             specs: vec![routes.spec()],

@@ -9,11 +9,16 @@ use jetsaga_contracts::{
     time::Timestamp,
 };
 use saga_core::Reason;
-use saga_engine::{Answer, Job, Resolution, Step, Undo, UndoAnswer};
+use saga_engine::{Answer, Check, Job, Resolution, Step, Undo, UndoAnswer};
 use service_kit::Work;
 
-use crate::provider::{Charge, Fate, Provider, ProviderError, Receipt, Refund};
+use crate::{
+    audit,
+    provider::{Charge, Fate, Provider, ProviderError, Receipt, Refund},
+    store::Payments,
+};
 
+mod look;
 mod note;
 
 /// How often a lost answer is asked for before it counts as unknown.
@@ -25,15 +30,17 @@ const ASK_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub struct ChargeCustomer {
     provider: Arc<dyn Provider>,
+    payments: Payments,
     limit: Duration,
 }
 
 impl ChargeCustomer {
-    /// Charges through `provider`, one call of which takes `call_timeout` at most.
-    pub fn new(provider: Arc<dyn Provider>, call_timeout: Duration) -> Self {
+    /// Charges through `provider`, one call of which takes `call_timeout` at most. What is charged
+    /// is noted in the database of `payments`, where an audit finds it.
+    pub fn new(provider: Arc<dyn Provider>, payments: Payments, call_timeout: Duration) -> Self {
         // An undo that knows nothing makes two calls; a second more, so that a call ends by its
         // own time-out and not by this one.
-        Self { provider, limit: call_timeout * 2 + Duration::from_secs(1) }
+        Self { provider, payments, limit: call_timeout * 2 + Duration::from_secs(1) }
     }
 
     async fn ask(&self, key: &str) -> Result<Fate, ProviderError> {
@@ -153,6 +160,18 @@ impl Step for ChargeCustomer {
             }
             Err(error) => not_undone(error),
         }
+    }
+
+    async fn audit(
+        &self,
+        checks: &[Check<OrderInput, Charged>],
+    ) -> Result<Vec<Vec<String>>, String> {
+        self.compare(&self.payments, checks).await
+    }
+
+    async fn audit_sums(&self) -> Result<Vec<String>, String> {
+        let sums = self.payments.sums().await.map_err(|error| error.to_string())?;
+        Ok(audit::sums(&sums))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The queries of the payment service, and nothing but queries.
 
+use std::collections::HashMap;
+
 use jetsaga_contracts::{
     http::payment::{Account, LedgerEntry, LedgerKind, Payment, PaymentStatus},
     ids::{OrderId, PaymentId},
@@ -30,6 +32,12 @@ const ONE: &str = "
     SELECT * FROM $rows.map(|$row| type::record('ledger', $row));
     SELECT * FROM type::record('payment', $order);
 ";
+
+const SOME: &str = "
+    SELECT * FROM $rows.map(|$row| type::record('ledger', $row));
+    SELECT *, record::id(id) AS order FROM $orders.map(|$order| type::record('payment', $order));
+";
+const SUMS: &str = "SELECT currency, math::sum(amount) AS amount FROM ledger GROUP BY currency";
 
 /// A payment as it is kept, without its ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +74,13 @@ struct StoredEntry {
     at: Timestamp,
 }
 
+#[derive(Debug, Deserialize)]
+struct OfOrder {
+    order: OrderId,
+    #[serde(flatten)]
+    payment: StoredPayment,
+}
+
 /// The payment service's database.
 #[derive(Debug, Clone)]
 pub struct Payments(Store);
@@ -84,6 +99,32 @@ impl Payments {
         let ledger: Vec<StoredEntry> = read(found.next())?;
         let payment: Vec<StoredPayment> = read(found.next())?;
         Ok(payment.into_iter().next().map(|payment| view(order, payment, ledger)))
+    }
+
+    /// The payments of these orders, with their ledgers; those that do not exist are left out.
+    pub async fn some(&self, orders: &[OrderId]) -> Result<HashMap<OrderId, Payment>, Error> {
+        let rows = orders.iter().flat_map(|it| (0..LEDGER_ROWS).map(|n| row_id(it.as_str(), n)));
+        let rows: Vec<String> = rows.collect();
+        let found = self.0.query(SOME, json!({ "orders": orders, "rows": rows })).await?;
+        let mut found = found.into_iter();
+        let entries: Vec<StoredEntry> = read(found.next())?;
+        let payments: Vec<OfOrder> = read(found.next())?;
+        let mut ledgers: HashMap<String, Vec<StoredEntry>> = HashMap::new();
+        for entry in entries {
+            let order = entry.id.rsplit_once('.').map_or("", |(order, _)| order).to_owned();
+            ledgers.entry(order).or_default().push(entry);
+        }
+        let with_ledger = |OfOrder { order, payment }: OfOrder| {
+            let ledger = ledgers.remove(order.as_str()).unwrap_or_default();
+            let payment = view(&order, payment, ledger);
+            (order, payment)
+        };
+        Ok(payments.into_iter().map(with_ledger).collect())
+    }
+
+    /// What all entries of all ledgers sum to, by currency, in minor units.
+    pub async fn sums(&self) -> Result<Vec<Money>, Error> {
+        self.0.rows(SUMS, json!({})).await
     }
 }
 

@@ -52,8 +52,9 @@ impl World {
         let settings =
             SimulatorSettings { slow_for: Duration::from_millis(50), ..Default::default() };
         let simulator = Simulator::start(settings).await.unwrap();
-        let step = ChargeCustomer::new(Arc::new(provider(&simulator)), CALL_TIMEOUT);
         let store = Store::in_memory(SCHEMA).await.unwrap();
+        let payments = Payments::new(store.clone());
+        let step = ChargeCustomer::new(Arc::new(provider(&simulator)), payments, CALL_TIMEOUT);
         Self { simulator, step, store, order: OrderId::random() }
     }
 
@@ -343,6 +344,7 @@ async fn the_step_keeps_every_promise_of_the_saga_kit() {
         let seen = Arc::clone(&simulator);
         let report = SagaKit::new(plan, "payment", world.store)
             .step(step::PAYMENT, world.step)
+            .ids(|_| OrderId::random().into_string())
             .input(move |_| input(token))
             .refused(|_| input(demo::DECLINED))
             .output(step::ORDER, priced())

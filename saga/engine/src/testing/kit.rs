@@ -3,7 +3,9 @@
 //! It plays sagas of a definition in memory, without a server, through the participant's own code:
 //! every message is delivered twice, every step is interrupted at every point, every step of the
 //! saga fails in turn, undos overtake their steps and are repeated. After each rollback the world
-//! must be as it was before the saga. Other services, timers and signals are played by the kit.
+//! must be as it was before the saga. After each saga the rows of the barrier must be what the log
+//! says, and [`Step::audit`] must find nothing. Other services, timers and signals are played by
+//! the kit.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -99,6 +101,14 @@ pub enum Broken {
         before: String,
         /// The world after.
         after: String,
+    },
+    /// Rows of the barrier, or what [`Step::audit`] compares, contradict the log.
+    #[error("{scenario}: an audit finds: {findings}")]
+    Audit {
+        /// What was played.
+        scenario: String,
+        /// What is wrong.
+        findings: String,
     },
     /// The saga did not end as it must.
     #[error("{scenario}: {why}")]
@@ -213,6 +223,11 @@ impl<B: Barrier<Work: Default>, S: PartialEq + Debug> SagaKit<B, S> {
                         after: format!("{found:?}"),
                     });
                 }
+            }
+            let findings = stage.audit(&id).await.map_err(broken)?;
+            if !findings.is_empty() {
+                let scenario = scenario.to_string();
+                return Err(Broken::Audit { scenario, findings: findings.join("; ") });
             }
             report.scenarios.push(scenario.to_string());
         }

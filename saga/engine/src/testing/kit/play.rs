@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use saga_core::{Author, Change, Event, Kind, Lane, Plan, Record, Status, decide, subject};
 use serde_json::{Value, json};
 
+use crate::audit::ask::{Ask, Asked, Finding};
 use crate::barrier::Barrier;
 use crate::log::advance::{Advanced, advance, start};
 use crate::log::{Log as _, Stored, Tail, Trace};
@@ -142,6 +143,19 @@ impl<B: Barrier<Work: Default>> Stage<B> {
             }
         }
         Ok(())
+    }
+
+    /// What the participant's own audit finds wrong with the saga, once everything was delivered.
+    pub(super) async fn audit(&self, id: &str) -> Result<Vec<String>, String> {
+        let stored = self.last(id).await?.stored;
+        let (sequence, at_ms) = (stored.sequence, stored.at_ms);
+        let saga = Asked { sequence, at_ms, record: stored.record };
+        let told = self.worker.audit(&Ask { sagas: vec![saga], sums: true }).await;
+        let line = |finding: Finding| {
+            let step = finding.step.unwrap_or_default();
+            format!("{step}: {}", finding.detail)
+        };
+        Ok(told.findings.into_iter().map(line).collect())
     }
 
     /// Delivers a message until it is acknowledged; the clock jumps over the pauses.
