@@ -25,15 +25,21 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         let Some(handler) = self.bench.steps.get(&turn.step.name) else {
             return self.later(&turn, None, "no handler");
         };
-        let reply = match handler.outside() {
-            None => {
-                let job = Box::new(turn.job(&self.bench.clock));
-                self.forward.perform(turn.op(Task::Run(job))).await
+        let reply = loop {
+            let reply = match handler.outside() {
+                None => {
+                    let job = Box::new(turn.job(&self.bench.clock));
+                    self.forward.perform(turn.op(Task::Run(job))).await
+                }
+                Some(limit) => match self.run_outside(&mut turn, handler.as_ref(), limit).await {
+                    Ok(reply) => reply,
+                    Err(outcome) => return outcome,
+                },
+            };
+            match reply {
+                Reply::Wait(until_ms) if is_limited(turn.step) => self.sit_out(until_ms).await,
+                other => break other,
             }
-            Some(limit) => match self.run_outside(&mut turn, handler.as_ref(), limit).await {
-                Ok(reply) => reply,
-                Err(outcome) => return outcome,
-            },
         };
         let step = turn.step.name.clone();
         match reply {
@@ -249,6 +255,10 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                     Ok(false) => continue,
                     Err(outcome) => return outcome,
                 },
+                Reply::Wait(until_ms) if is_limited(turn.step) => {
+                    self.sit_out(until_ms).await;
+                    continue;
+                }
                 Reply::Wait(until_ms) => return self.wait(until_ms),
                 Reply::Again(pause, why) => return self.later(&turn, pause, &why),
                 _ => return Outcome::Finished,
@@ -257,7 +267,8 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             let change = Change::Undofailed { step: step.clone(), reason };
             match self.append(&mut turn, change).await {
                 Appended::Moved if turn.is_still_due(&self.service) => {}
-                Appended::Yes | Appended::Gone | Appended::Moved => return Outcome::Finished,
+                Appended::Yes => return self.after_append(&turn, &step).await,
+                Appended::Gone | Appended::Moved => return Outcome::Finished,
                 Appended::Later(outcome) => return outcome,
             }
         }
@@ -321,6 +332,12 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         }
         Ok(Reply::Again(None, "the row keeps changing".to_owned()))
     }
+}
+
+/// Whether deliveries are counted against a limit. To wait for somebody else is no attempt, so such
+/// a step's message waits in hand instead of coming again.
+fn is_limited(step: &saga_core::Step) -> bool {
+    step.attempts.is_some()
 }
 
 /// What came of a call outside.

@@ -208,7 +208,13 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 Appended::Later(outcome) => return outcome,
             }
         }
-        let died = self.fault(Point::AfterAppend, &saga_id, &step, turn.attempt).await;
+        self.after_append(turn, &step).await
+    }
+
+    /// The fail-point after an event of this turn was appended.
+    pub(crate) async fn after_append(&self, turn: &Turn<'_>, step: &str) -> Outcome {
+        let saga_id = &turn.tail.stored.record.id;
+        let died = self.fault(Point::AfterAppend, saga_id, step, turn.attempt).await;
         died.unwrap_or(Outcome::Finished)
     }
 
@@ -311,8 +317,17 @@ impl<B: Barrier<Work: Default>> Worker<B> {
 
     /// Somebody may be in the middle until then: not an attempt, only a wait.
     pub(crate) fn wait(&self, until_ms: i64) -> Outcome {
+        Outcome::Later(self.left(until_ms))
+    }
+
+    /// [`Worker::wait`] with the message in hand.
+    pub(crate) async fn sit_out(&self, until_ms: i64) {
+        tokio::time::sleep(self.left(until_ms)).await;
+    }
+
+    fn left(&self, until_ms: i64) -> Duration {
         let left = until_ms.saturating_sub((self.bench.clock)()).max(0);
-        Outcome::Later(super::backoff::after(u64::try_from(left).unwrap_or(0)))
+        super::backoff::after(u64::try_from(left).unwrap_or(0))
     }
 
     /// Asks the fail-point; `None`: go on.

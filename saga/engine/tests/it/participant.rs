@@ -8,8 +8,13 @@
 )]
 
 mod acts;
+mod attempts;
+mod faults;
 mod hold;
+mod late;
+mod outside;
 mod overtaking;
 mod path;
+mod provider;
 mod stage;
 mod undo;

@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use crate::runtime::world::until;
 
-/// Holds every saga at one point, once.
+/// Holds every saga, or one, at one point, once.
 #[derive(Clone)]
 pub(super) struct Hold {
     point: Point,
+    id: Option<String>,
     /// Which time the saga comes to the point, from 1.
     pass: u32,
     held: Arc<Mutex<Vec<String>>>,
@@ -31,7 +32,12 @@ impl Hold {
 
     fn at(point: Point, pass: u32) -> Self {
         let open = Arc::new(watch::Sender::new(false));
-        Self { point, pass, held: Arc::default(), open }
+        Self { point, id: None, pass, held: Arc::default(), open }
+    }
+
+    /// [`Hold::step`] of one saga alone.
+    pub(super) fn of(point: Point, id: &str) -> Self {
+        Self { id: Some(id.to_owned()), ..Self::step(point) }
     }
 
     /// Waits until so many sagas stand here.
@@ -65,7 +71,10 @@ pub(super) fn holding(holds: &[&Hold]) -> Faults {
             *pass += 1;
             *pass
         };
-        let is_it = |hold: &&Hold| (hold.point, hold.pass) == (place.point, pass);
+        let is_it = |hold: &&Hold| {
+            let is_meant = hold.id.as_ref().is_none_or(|id| *id == place.saga_id);
+            is_meant && (hold.point, hold.pass) == (place.point, pass)
+        };
         let hold = holds.iter().find(is_it).cloned();
         async move {
             if let Some(hold) = hold {

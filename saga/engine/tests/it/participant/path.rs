@@ -12,7 +12,8 @@ pub(super) fn step(name: &str, service: &str) -> Step {
     quick(Step::compensable(name, service))
 }
 
-fn quick(step: Step) -> Step {
+/// A step with short pauses that nobody is late with.
+pub(super) fn quick(step: Step) -> Step {
     step.timeout_ms(60_000).backoff(10, 50)
 }
 

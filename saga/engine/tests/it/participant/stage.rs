@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use saga_core::{Author, Change, Definition, Event, Record, Status};
@@ -13,6 +14,7 @@ use saga_engine::{Engine, Participant, ParticipantHandle, audit};
 use serde_json::Value;
 
 use super::acts::Acts;
+use super::provider::{Abroad, Provider};
 use crate::coordinator::world::quick;
 use crate::runtime::books::{Books, Entry};
 use crate::runtime::world::{World, until};
@@ -26,6 +28,9 @@ pub(super) struct Stage {
     pub(super) books: Books,
     pub(super) acts: Acts,
     pub(super) engine: Engine,
+    pub(super) provider: Provider,
+    /// Services whose steps call the provider, and how long a call may take.
+    abroad: BTreeMap<String, Duration>,
     wishes: WishClient,
 }
 
@@ -44,7 +49,14 @@ impl Stage {
         let engine = Engine::new(world.client.clone());
         engine.know(Arc::clone(&world.plan));
         let wishes = WishClient::new(world.client.clone());
-        Self { world, books: Books::default(), acts: Acts::default(), engine, wishes }
+        let (books, acts, provider) = (Books::default(), Acts::default(), Provider::default());
+        Self { world, books, acts, engine, provider, abroad: BTreeMap::new(), wishes }
+    }
+
+    /// The steps of this service call the provider, and wait so long for an answer.
+    pub(super) fn abroad(mut self, service: &str, limit: Duration) -> Self {
+        self.abroad.insert(service.to_owned(), limit);
+        self
     }
 
     /// A service with all of its steps, which asks `faults` at every point.
@@ -53,7 +65,13 @@ impl Stage {
         let mut part = Participant::new(engine, service, self.books.clone());
         part = part.saga(Arc::clone(&self.world.plan));
         for step in self.world.plan.steps().iter().filter(|step| step.service == service) {
-            part = part.step(&step.name, self.acts.clone());
+            part = match self.abroad.get(service) {
+                None => part.step(&step.name, self.acts.clone()),
+                Some(&limit) => {
+                    let (provider, acts) = (self.provider.clone(), self.acts.clone());
+                    part.step(&step.name, Abroad { provider, acts, limit })
+                }
+            };
         }
         part
     }
@@ -142,6 +160,15 @@ impl Stage {
         until(&format!("{count} events of {id}"), async || {
             let told = self.world.told(id).await;
             (told.len() == count, told)
+        })
+        .await;
+    }
+
+    /// Waits until the provider was called for this step so often.
+    pub(super) async fn until_called(&self, id: &str, step: &str, calls: usize) {
+        until(&format!("call {calls} for {step} of {id}"), async || {
+            let account = self.provider.account(id, step);
+            (account.calls == calls, account)
         })
         .await;
     }

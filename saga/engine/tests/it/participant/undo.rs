@@ -1,5 +1,6 @@
 //! The way back, when nobody is in anybody's way.
 
+use saga_core::barrier::State;
 use saga_core::{Author, Change, Definition, Status, Step, StepState};
 use serde_json::json;
 
@@ -106,4 +107,9 @@ async fn an_undo_that_was_given_up_waits_for_a_person_while_other_branches_go_ba
         stage.ended(id, Status::RolledBack, &did, &did).await;
     }
     stage.is_well().await;
+    for id in settled {
+        let row = stage.books.row(id, "hotel").unwrap();
+        assert_eq!(row.state, State::Undone, "{id}: closed by the service: {row:?}");
+        stage.ended(id, Status::RolledBack, &did, &["car", "flight"]).await;
+    }
 }
