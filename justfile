@@ -62,10 +62,10 @@ licences:
 ci:
     bash .ci/run
 
-# Messages, sagas and orders per second, in a release build
+# Messages, sagas and orders per second, in a release build; the table goes to docs/performance.md
 [group('measure')]
 bench *options:
-    cargo run --release -p jetsaga-tests --bin bench -- {{ options }}
+    cargo run --release -p jetsaga-tests --bin bench -- --write docs/performance.md {{ options }}
 
 # Format the code
 [group('write')]

@@ -6,9 +6,11 @@
     reason = "a test that cannot go on has failed; its helpers are part of it"
 )]
 
+mod audit;
 mod bad_input;
 mod kill;
 mod outcomes;
+mod overload;
 mod processes;
 mod quickstart;
 mod relay;

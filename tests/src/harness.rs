@@ -49,13 +49,23 @@ pub struct Setup {
     pub only: Vec<&'static str>,
     /// Asked at every fail-point of every step.
     pub faults: Faults,
+    /// Most orders that the gateway accepts before they are carried out.
+    pub orders_in_work: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (store, only) = ("memory", Vec::new());
         let faults = Faults::default();
-        Self { hurry: 1, call_timeout_ms: 1_000, relay: None, store, only, faults }
+        Self {
+            hurry: 1,
+            call_timeout_ms: 1_000,
+            relay: None,
+            store,
+            only,
+            faults,
+            orders_in_work: 1_000,
+        }
     }
 }
 
@@ -148,6 +158,16 @@ impl Shop {
         hosted
     }
 
+    /// The directory of everything that it keeps.
+    pub fn data(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// The URL of its NATS server.
+    pub fn nats_url(&self) -> &str {
+        &self.hosted.nats_url
+    }
+
     /// Ends the shop.
     pub async fn stop(self) {
         self.hosted.shutdown().await;
@@ -178,6 +198,9 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
             keep_history: keep,
             keep_ending: keep,
             keep_everything: false,
+        },
+        gateway: gateway::config::GatewayOptions {
+            gateway_orders_in_work_max: setup.orders_in_work,
         },
         order: order::config::OrderOptions::default(),
         payment: payment::PaymentOptions {

@@ -3,7 +3,7 @@
 //! Always through the stream: a plain subscriber also receives events that the stream refused.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use std::vec::IntoIter;
 
@@ -39,9 +39,19 @@ struct Inner {
     engine: Engine,
     plan: Arc<Plan>,
     followers: Mutex<Followers>,
+    observer: OnceLock<Observer>,
     stop: CancellationToken,
     // Ends the consumers when the last clone of the hub goes.
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+/// Told of every event.
+struct Observer(Box<dyn Fn(&Stored) + Send + Sync>);
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Observer")
+    }
 }
 
 type Followers = HashMap<String, Vec<mpsc::Sender<Arc<Stored>>>>;
@@ -58,6 +68,7 @@ impl Hub {
             engine: engine.clone(),
             plan: Arc::clone(&plan),
             followers: Mutex::default(),
+            observer: OnceLock::new(),
             stop: stop.clone(),
             tasks: Mutex::default(),
         });
@@ -82,8 +93,15 @@ impl Hub {
     }
 
     /// The definition of the sagas that it follows.
-    pub(crate) fn plan(&self) -> &Arc<Plan> {
+    pub fn plan(&self) -> &Arc<Plan> {
         &self.inner.plan
+    }
+
+    /// Tells `observer` of every event of every saga from now on, in the order of the stream. It is
+    /// called between two deliveries and must not take long. Only the first observer is told.
+    pub fn observe(&self, observer: impl Fn(&Stored) + Send + Sync + 'static) {
+        // The second one was documented to hear nothing.
+        drop(self.inner.observer.set(Observer(Box::new(observer))));
     }
 
     /// The events of a saga after sequence `after`: first those that the stream has, then each as
@@ -129,6 +147,9 @@ impl Inner {
     }
 
     fn hand_out(&self, stored: Stored) {
+        if let Some(Observer(observer)) = self.observer.get() {
+            observer(&stored);
+        }
         let mut followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(senders) = followers.get_mut(&stored.record.id) else { return };
         let stored = Arc::new(stored);

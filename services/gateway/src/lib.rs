@@ -5,14 +5,18 @@
 //! by REST. What it promises: an order that it accepted is in the log, the same request again is
 //! answered the same, and an answer is never older than what the same order was shown to be before.
 
+use admission::Admission;
 use async_trait::async_trait;
+use config::GatewayOptions;
 use jetsaga_contracts::order_saga::TYPE;
 use poem::Route;
 use saga_engine::wishes::WishClient;
 use saga_engine::{Hub, Sagas};
 use service_kit::{Context, Running, Service, StartError};
 
+pub mod admission;
 pub mod api;
+pub mod config;
 pub mod document;
 pub mod events;
 pub mod view;
@@ -22,11 +26,13 @@ pub const PORT: u16 = 8080;
 
 /// The gateway.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Gateway;
+pub struct Gateway {
+    options: GatewayOptions,
+}
 
 /// The service, to be hosted.
-pub fn service() -> Gateway {
-    Gateway
+pub fn service(options: GatewayOptions) -> Gateway {
+    Gateway { options }
 }
 
 /// What the routes work with.
@@ -34,6 +40,8 @@ pub fn service() -> Gateway {
 pub struct Shared {
     /// Starts, reads and follows order sagas.
     pub orders: Sagas,
+    /// How many orders are in work.
+    pub admission: Admission,
     /// Asks coordinators.
     pub wishes: WishClient,
     /// What every service is given.
@@ -54,6 +62,7 @@ impl Service for Gateway {
         let plan = context.engine.newest(TYPE).ok_or("the order saga is not defined")?;
         let hub = Hub::start(context.engine.clone(), plan.clone(), &context.stop).await?;
         let shared = Shared {
+            admission: Admission::following(&hub, self.options.gateway_orders_in_work_max),
             orders: Sagas::following(hub),
             wishes: WishClient::new(context.engine.client().clone()),
             context,

@@ -27,6 +27,10 @@ pub struct ShopOptions {
     #[command(flatten)]
     pub coordinator: CoordinatorOptions,
 
+    /// Options of the gateway.
+    #[command(flatten)]
+    pub gateway: gateway::config::GatewayOptions,
+
     /// Options of the order service.
     #[command(flatten)]
     pub order: order::config::OrderOptions,
@@ -79,7 +83,7 @@ pub fn program_of(options: &ShopOptions, plans: Vec<Arc<Plan>>) -> Result<Progra
         Arc::new(notification::service(options.notification.clone().try_into()?)),
         Arc::new(order::service(options.order.clone().try_into()?)),
         Arc::new(coordinator),
-        Arc::new(gateway::service()),
+        Arc::new(gateway::service(options.gateway)),
     ];
     let known: Vec<&'static str> = services.iter().map(|service| service.name()).collect();
     if let Some(name) = options.only.iter().find(|name| !known.contains(&name.as_str())) {

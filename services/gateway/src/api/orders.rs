@@ -104,14 +104,18 @@ impl Orders {
         check(&body.0)?;
         let input = serde_json::to_value(&body.0).map_err(|error| Problem::internal(&error))?;
         let trace = trace(request);
+        let ticket = shared.admission.admit(id.as_str()).ok_or_else(too_many)?;
         let replayed = |started: &Started| started.replayed.then(|| "true".to_owned());
         let Some(limit) = prefer.0.as_deref().and_then(prefer::wait) else {
             let started = shared.orders.start(id.as_str(), input, trace).await;
-            let replayed = replayed(&started.map_err(not_started)?);
+            let started = started.map_err(not_started)?;
+            ticket.started(shared.orders.plan(), &started);
+            let replayed = replayed(&started);
             return Ok(Placed::Accepted(Json(accepted(&id)), location(&id), replayed, None));
         };
         let started = shared.orders.start_and_follow(id.as_str(), input, trace).await;
         let (started, mut follower) = started.map_err(not_started)?;
+        ticket.started(shared.orders.plan(), &started);
         let replayed = replayed(&started);
         if let Some(end) = follower.end(limit).await.map_err(|error| unavailable(&error))? {
             return self.ended(&id, &end, replayed, limit).await;
@@ -313,6 +317,11 @@ fn not_started(error: StartError) -> Problem {
         }
         StartError::Log(error) => unavailable(&error),
     }
+}
+
+fn too_many() -> Problem {
+    let detail = "more orders are in work than can be carried out soon; come again with this one";
+    Problem::unavailable("overloaded", detail, 2)
 }
 
 fn unavailable(error: &(dyn std::error::Error + 'static)) -> Problem {

@@ -1,0 +1,212 @@
+//! The engine alone: three services with one step each that does nothing, without a database.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jetsaga_nats::launcher::Server;
+use jetsaga_nats::topology;
+use saga_core::{Definition, Plan, Status, Step};
+use saga_engine::coordinator::{Coordinator, CoordinatorHandle, Options, Retention};
+use saga_engine::testing::MemoryBarrier;
+use saga_engine::{
+    Answer, Engine, Hub, Job, Participant, ParticipantHandle, Sagas, Topology, Trace, Undo,
+    UndoAnswer,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::figure::{Failure, Figure, Outcome, closed_loop};
+use super::process;
+use super::report::Report;
+
+/// Bytes of a saga message, about: a record with a small input and three outputs.
+const MESSAGE: usize = 600;
+/// Longest wait for the end of one saga.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Events of a saga that completes: its start and three steps.
+const EVENTS: f64 = 4.0;
+/// The step that refuses, in sagas that are rolled back.
+const FOURTH: &str = "d";
+/// Finished sagas leave the stream while the figures are measured.
+const KEPT: Retention =
+    Retention { enabled: true, grace: Duration::from_secs(2), retention: Duration::from_secs(4) };
+
+/// A step that does nothing; the fourth refuses.
+struct Nothing;
+
+impl saga_engine::Step for Nothing {
+    type Input = Value;
+    type Output = Value;
+    type Work = ();
+
+    async fn run(&self, job: &Job<Value>) -> Answer<Value, ()> {
+        if job.step == FOURTH {
+            return Answer::refused("refused", "the bench wishes it");
+        }
+        Answer::Done(json!({ "note": "done" }), ())
+    }
+
+    async fn undo(&self, _: &Undo<Value, Value>) -> UndoAnswer<()> {
+        UndoAnswer::Undone(())
+    }
+}
+
+/// Three services, two coordinators, and a client, each with a connection of its own, as in
+/// processes of their own.
+pub struct Engines {
+    sagas: Sagas,
+    ends: Status,
+    participants: Vec<ParticipantHandle>,
+    coordinators: Vec<CoordinatorHandle>,
+}
+
+impl Engines {
+    /// Sagas that end like this: completed, or rolled back by a fourth step.
+    pub async fn start(url: &str, replicas: u32, ends: Status) -> Result<Self, Failure> {
+        let (name, services): (_, &[&str]) = match ends {
+            Status::RolledBack => ("back", &["a", "b", "c", FOURTH]),
+            _ => ("done", &["a", "b", "c"]),
+        };
+        let definition = services.iter().fold(Definition::new(name, 1), |definition, name| {
+            definition.step(Step::compensable(name, name).timeout_ms(60_000))
+        });
+        let plan = Arc::new(Plan::new(definition)?);
+        let engine = Engine::new(jetsaga_nats::connect_as(url, "bench").await?);
+        topology::apply(engine.jetstream(), &Topology::of(&[&plan], &[], replicas)).await?;
+        engine.register(Arc::clone(&plan)).await?;
+        let mut participants = Vec::new();
+        for service in services {
+            let engine = Engine::new(jetsaga_nats::connect_as(url, service).await?);
+            let barrier = MemoryBarrier::<()>::default();
+            let participant = Participant::new(engine, *service, barrier)
+                .saga(Arc::clone(&plan))
+                .step(service, Nothing);
+            participants.push(participant.start().await?);
+        }
+        let mut coordinators = Vec::new();
+        for _ in 0..2 {
+            let own = Engine::new(jetsaga_nats::connect_as(url, "coordinator").await?);
+            let options = Options { retention: KEPT, ..Options::default() };
+            let coordinator = Coordinator::new(own).saga(Arc::clone(&plan)).options(options);
+            coordinators.push(coordinator.start().await?);
+        }
+        let hub = Hub::start(engine, plan, &CancellationToken::new()).await?;
+        Ok(Self { sagas: Sagas::following(hub), ends, participants, coordinators })
+    }
+
+    /// Starts sagas and waits for their ends.
+    pub async fn measure(&self, in_flight: usize, duration: Duration) -> Figure {
+        let (sagas, ends, pad) = (self.sagas.clone(), self.ends, "x".repeat(100));
+        closed_loop(in_flight, duration, move |n| {
+            let (sagas, id) = (sagas.clone(), format!("s{in_flight}-{n}"));
+            let input = json!({ "customer": "ada", "amount": 1_180, "pad": pad });
+            async move {
+                let (_, mut follower) =
+                    sagas.start_and_follow(&id, input, Trace::default()).await?;
+                let end = follower.end(PATIENCE).await?.ok_or("a saga did not end")?;
+                if end.record.status == ends {
+                    return Ok(Outcome::Done);
+                }
+                Err(format!("it ended {}", end.record.status).into())
+            }
+        })
+        .await
+    }
+
+    pub async fn stop(self) {
+        for participant in self.participants {
+            participant.shutdown(Duration::from_secs(5)).await;
+        }
+        for coordinator in self.coordinators {
+            coordinator.shutdown().await;
+        }
+    }
+}
+
+/// Figures a, b and c.
+pub async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+    let durability = "R1, file, synced every 2 min";
+    let directory = tempfile::tempdir()?;
+    let server = super::server(directory.path()).await?;
+    let raw = raw_publishes(server.url(), 1, duration).await?;
+    let size = format!("raw publishes of {MESSAGE} bytes, 1000 in flight");
+    report.row("a", &size, &raw, durability, "the limit");
+    let engines = Engines::start(server.url(), 1, Status::Completed).await?;
+    let goals = [(1, "p50 at most 2 ms"), (64, "0.19 of a"), (1_000, "0.27 of a")];
+    let mut best = 0.0;
+    for (in_flight, goal) in goals {
+        let before = used(&server);
+        let figure = engines.measure(in_flight, duration).await;
+        let ratio = figure.per_second * EVENTS / raw.per_second;
+        best = figure.per_second;
+        let note =
+            format!("messages {ratio:.2} of a (goal: {goal}); {}", split(before, &server, &figure));
+        let what = format!("sagas of 3 no-op steps, {in_flight} in flight");
+        report.row("b", &what, &figure, durability, &note);
+    }
+    engines.stop().await;
+    let engines = Engines::start(server.url(), 1, Status::RolledBack).await?;
+    for in_flight in [64, 1_000] {
+        let before = used(&server);
+        let figure = engines.measure(in_flight, duration).await;
+        let ratio = figure.per_second / best;
+        let note = format!("{ratio:.2} of b (goal: 0.5); {}", split(before, &server, &figure));
+        let what = format!("the same, rolled back by a fourth, {in_flight} in flight");
+        report.row("c", &what, &figure, durability, &note);
+    }
+    engines.stop().await;
+    server.stop().await;
+    Ok(())
+}
+
+/// Figure d: three replicas, each message forced to three disks, all on this machine.
+pub async fn replicated(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+    let durability = "R3, each message synced to disk";
+    let cluster = jetsaga_nats::testing::own_cluster().await;
+    let engines = Engines::start(&cluster.url(), 3, Status::Completed).await?;
+    for (in_flight, goal) in [(64, "none"), (1_000, "2,000/s")] {
+        let figure = engines.measure(in_flight, duration).await;
+        let what = format!("sagas of 3 no-op steps on three servers, {in_flight} in flight");
+        report.row("d", &what, &figure, durability, &format!("goal: {goal}"));
+    }
+    engines.stop().await;
+    Ok(())
+}
+
+/// Processor time of this process and of the server until now.
+fn used(server: &Server) -> [Duration; 2] {
+    [std::process::id(), server.pid().unwrap_or_default()].map(process::cpu)
+}
+
+/// Processor time per saga since `before`.
+fn split(before: [Duration; 2], server: &Server, figure: &Figure) -> String {
+    let now = used(server);
+    let per = |index: usize| {
+        let sagas = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
+        ((now[index] - before[index]) / sagas).as_micros()
+    };
+    format!("{} µs here and {} µs in the server per saga", per(0), per(1))
+}
+
+async fn raw_publishes(url: &str, replicas: usize, duration: Duration) -> Result<Figure, Failure> {
+    let client = jetsaga_nats::connect_as(url, "raw").await?;
+    let context = async_nats::jetstream::new(client);
+    let config = async_nats::jetstream::stream::Config {
+        name: "RAW".to_owned(),
+        subjects: vec!["raw.>".to_owned()],
+        num_replicas: replicas,
+        ..Default::default()
+    };
+    context.create_stream(config).await?;
+    let (publisher, payload) = (context.clone(), "x".repeat(MESSAGE));
+    let figure = closed_loop(1_000, duration, move |n| {
+        let (context, payload) = (publisher.clone(), payload.clone());
+        async move {
+            context.publish(format!("raw.{n}"), payload.into()).await?.await?;
+            Ok(Outcome::Done)
+        }
+    })
+    .await;
+    context.delete_stream("RAW").await?;
+    Ok(figure)
+}

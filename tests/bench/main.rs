@@ -1,0 +1,76 @@
+//! `just bench`: how fast it is, measured in one run on fresh stores, with the durability beside
+//! each figure.
+//!
+//! Everything runs on one machine: servers, services, load. Numbers of two machines cannot be
+//! compared; the ratio of sagas to raw publishes can.
+
+#![expect(clippy::float_arithmetic, reason = "rates are fractions; nothing here is money")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Parser;
+use jetsaga_nats::launcher::{Launcher, Options, Server};
+
+mod engine;
+mod figure;
+mod orders;
+mod process;
+mod report;
+
+use figure::Failure;
+use report::Report;
+
+/// How fast the engine and the shop are
+#[derive(Debug, Parser)]
+struct Cli {
+    /// Only these figures, with commas between them: a (with b and c), d, e
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Seconds per figure
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+
+    /// The page whose table is replaced
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+impl Cli {
+    fn wants(&self, figure: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|it| it == figure)
+    }
+}
+
+/// A server of the bench's own, with the settings of the one that `cargo run` starts.
+async fn server(directory: &Path) -> Result<Server, Failure> {
+    Ok(Launcher::new(Options::new(directory.join("nats"))).start().await?)
+}
+
+async fn run(cli: &Cli) -> Result<(), Failure> {
+    let duration = Duration::from_secs(cli.seconds);
+    let mut report = Report::new(duration);
+    if cli.wants("a") {
+        Box::pin(engine::figures(&mut report, duration)).await?;
+    }
+    if cli.wants("d") {
+        Box::pin(engine::replicated(&mut report, duration)).await?;
+    }
+    if cli.wants("e") {
+        Box::pin(orders::figures(&mut report, duration)).await?;
+    }
+    if let Some(page) = &cli.write {
+        report.write(page)?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Failure> {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(16 * 1024 * 1024)
+        .build()?;
+    runtime.block_on(run(&cli))
+}

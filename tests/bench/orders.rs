@@ -1,0 +1,98 @@
+//! Orders through HTTP, all services and their databases.
+
+use std::time::Duration;
+
+use jetsaga_contracts::demo;
+use jetsaga_tests::harness::{Setup, Shop, order};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::figure::{Failure, Figure, Outcome, closed_loop, open_loop};
+use super::process;
+use super::report::Report;
+
+const DURABILITY: &str = "R1 as above; SurrealKV synced at each commit";
+/// Pieces that no run sells out.
+const PLENTY: i64 = 1_000_000_000;
+const SKU: &str = "tea-assam";
+
+/// A customer of a shop, who may be sent to another task.
+#[derive(Clone)]
+pub struct Customer {
+    http: reqwest::Client,
+    url: String,
+    body: Value,
+}
+
+impl Customer {
+    pub fn of(shop: &Shop) -> Self {
+        let body = order(demo::VISA, &[(SKU, 1)]);
+        Self { http: reqwest::Client::new(), url: shop.url.clone(), body }
+    }
+
+    /// Places an order and waits for its end.
+    pub async fn order(self) -> Result<Outcome, Failure> {
+        let request = self.http.post(format!("{}/v1/orders", self.url));
+        let answer = request.header("Prefer", "wait=30").json(&self.body).send().await?;
+        match answer.status() {
+            StatusCode::CREATED => Ok(Outcome::Done),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Outcome::Shed),
+            status => Err(format!("an order was answered with {status}").into()),
+        }
+    }
+}
+
+/// A shop of this process with its databases on disk, and enough to sell.
+pub async fn shop() -> Result<Shop, Failure> {
+    let shop = Shop::with(Setup { store: "embedded", ..Setup::default() }).await;
+    let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
+    let body = json!({ "delta": PLENTY, "reason": "bench" });
+    let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+    if answer.status().is_success() { Ok(shop) } else { Err(answer.text().await?.into()) }
+}
+
+pub async fn closed(shop: &Shop, in_flight: usize, duration: Duration) -> Figure {
+    let customer = Customer::of(shop);
+    closed_loop(in_flight, duration, move |_| customer.clone().order()).await
+}
+
+/// Figure e.
+pub async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+    let shop = shop().await?;
+    let mut best = 0.0_f64;
+    for (in_flight, goal) in [(1, "p50 at most 15 ms"), (16, "none"), (128, "800/s")] {
+        let before = process::cpu(std::process::id());
+        let figure = closed(&shop, in_flight, duration).await;
+        let used = process::cpu(std::process::id()) - before;
+        let orders = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
+        let note =
+            format!("goal: {goal}; {} µs in this process per order", (used / orders).as_micros());
+        report.row("e", &format!("orders, closed loop of {in_flight}"), &figure, DURABILITY, &note);
+        best = best.max(figure.per_second);
+    }
+    for (share, what) in [(0.5, "half"), (0.8, "0.8")] {
+        let rate = whole(best * share);
+        let customer = Customer::of(&shop);
+        let figure = open_loop(rate, duration, |_| customer.clone().order()).await;
+        let what = format!("orders, open loop at {rate}/s, {what} of the best");
+        report.row("e", &what, &figure, DURABILITY, &format!("{} shed", figure.shed));
+    }
+    overload(report, &shop, whole(best * 2.0), duration).await;
+    let figure = closed(&shop, 16, duration).await;
+    report.row("e", "after the overload, closed loop of 16", &figure, DURABILITY, "recovered");
+    shop.stop().await;
+    Ok(())
+}
+
+/// Twice what it can: what is accepted stays quick, the rest is told to come again.
+async fn overload(report: &mut Report, shop: &Shop, rate: u32, duration: Duration) {
+    let customer = Customer::of(shop);
+    let figure = open_loop(rate, duration, |_| customer.clone().order()).await;
+    let what = format!("orders, open loop at {rate}/s, twice the best");
+    report.row("e", &what, &figure, DURABILITY, &format!("{} shed", figure.shed));
+}
+
+/// A rate without its fraction; rates here are far below what fits.
+fn whole(rate: f64) -> u32 {
+    format!("{rate:.0}").parse().unwrap_or(1).max(1)
+}

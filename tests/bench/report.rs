@@ -1,0 +1,94 @@
+//! The table that is printed, and the page that keeps it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::figure::{Failure, Figure};
+
+/// Between these lines of the page stands the last run.
+const BEGIN: &str = "<!-- figures: written by `just bench` -->";
+const END: &str = "<!-- end of figures -->";
+
+/// What one run found.
+#[derive(Debug, Default)]
+pub struct Report {
+    lines: Vec<String>,
+}
+
+impl Report {
+    /// With a heading that says where and how it was measured.
+    pub fn new(duration: Duration) -> Self {
+        let mut report = Self::default();
+        report.say(machine(duration));
+        report.say(String::new());
+        report.say("| | what | per second | p50 ms | p99 ms | durability | |".to_owned());
+        report.say("|---|---|---|---|---|---|---|".to_owned());
+        report
+    }
+
+    /// One line of the table.
+    pub fn row(&mut self, letter: &str, what: &str, figure: &Figure, durability: &str, note: &str) {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
+        let failed = match figure.failed {
+            0 => String::new(),
+            failed => format!("**{failed} failed** "),
+        };
+        self.say(format!(
+            "| {letter} | {what} | {:.0} | {:.1} | {:.1} | {durability} | {failed}{note} |",
+            figure.per_second,
+            milliseconds(figure.p50),
+            milliseconds(figure.p99),
+        ));
+    }
+
+    /// A line of the table that is no rate.
+    pub fn fact(&mut self, letter: &str, what: &str, durability: &str, note: &str) {
+        self.say(format!("| {letter} | {what} | | | | {durability} | {note} |"));
+    }
+
+    #[expect(clippy::print_stdout, reason = "its output is its purpose")]
+    fn say(&mut self, line: String) {
+        println!("{line}");
+        self.lines.push(line);
+    }
+
+    /// Puts the table into the page, in place of the last one.
+    ///
+    /// # Errors
+    /// When the page has no place for it, or cannot be written.
+    pub fn write(&self, page: &Path) -> Result<(), Failure> {
+        let text = std::fs::read_to_string(page)?;
+        let place = || Some((text.find(BEGIN)? + BEGIN.len(), text.find(END)?));
+        let (begin, end) = place().ok_or("the page has no place for the figures")?;
+        let (before, after) = (&text[..begin], &text[end..]);
+        Ok(std::fs::write(page, format!("{before}\n\n{}\n\n{after}", self.lines.join("\n")))?)
+    }
+}
+
+fn machine(duration: Duration) -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let first = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key));
+        let value = line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim());
+        value.unwrap_or("unknown").to_owned()
+    };
+    let said = |program: &str, argument: &str| {
+        let output = Command::new(program).arg(argument).output();
+        let output = output.map(|it| String::from_utf8_lossy(&it.stdout).trim().to_owned());
+        output.unwrap_or_else(|_| format!("{program} unknown"))
+    };
+    let build =
+        if cfg!(debug_assertions) { "a debug build: no measurement" } else { "a release build" };
+    format!(
+        "{cores} cores ({}), {} of memory, Linux {}, {}, {}; {build}, {} s per figure. Server, \
+         services and load share the machine.",
+        first("/proc/cpuinfo", "model name"),
+        first("/proc/meminfo", "MemTotal"),
+        said("uname", "-r"),
+        said("rustc", "--version"),
+        said("nats-server", "--version"),
+        duration.as_secs(),
+    )
+}
