@@ -2,7 +2,8 @@
 //! granted or refused with their reason, and that finished sagas leave the stream in time.
 //!
 //! All of that is [`saga_engine::coordinator`]; this crate gives it options, health and a place
-//! among the other services, alone in its process or beside them.
+//! among the other services, alone in its process or beside them. [`mod@audit`] is a command beside
+//! it: it compares everything that services keep with the log.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use saga_engine::coordinator::{Coordinator, Options};
 use saga_engine::saga_core::Plan;
 use service_kit::host::{Check, Context, Running, Service, StartError};
 
+pub mod audit;
 pub mod config;
 
 pub use config::CoordinatorOptions;

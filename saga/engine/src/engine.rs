@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_nats::jetstream::{self, kv};
+use futures::TryStreamExt as _;
 use saga_core::{Definition, Invalid, Plan, Record};
 
 use crate::log::Log;
@@ -151,6 +152,28 @@ impl Engine {
         let plan = Arc::new(self.load(&bucket, name, version).await?);
         self.know(Arc::clone(&plan));
         Ok(plan)
+    }
+
+    /// Every definition that is registered, by name and version; this process knows them from then
+    /// on.
+    ///
+    /// # Errors
+    /// When the bucket does not answer, or something in it is no definition.
+    pub async fn registered(&self) -> Result<Vec<Arc<Plan>>, DefinitionError> {
+        let bucket = self.definitions().await?;
+        let keys = bucket.keys().await.map_err(unavailable)?;
+        let mut keys: Vec<String> = keys.try_collect().await.map_err(unavailable)?;
+        keys.sort();
+        let mut plans = Vec::with_capacity(keys.len());
+        for key in &keys {
+            let parts = key.rsplit_once('.').and_then(|(name, it)| Some((name, it.parse().ok()?)));
+            let (name, version) =
+                parts.ok_or_else(|| unavailable(format!("{key} names no definition")))?;
+            let plan = Arc::new(self.load(&bucket, name, version).await?);
+            self.know(Arc::clone(&plan));
+            plans.push(plan);
+        }
+        Ok(plans)
     }
 
     /// The definition that a record follows.

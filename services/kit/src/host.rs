@@ -20,7 +20,7 @@ pub mod telemetry;
 pub use fail_point::FailPoint;
 pub use health::{Check, Health};
 pub use options::HostOptions;
-pub use run::{HostError, Hosted, Program, host, run};
+pub use run::{HostError, Hosted, Program, connect, host, run};
 
 /// A service: what it is called, what it keeps, and how it starts.
 #[async_trait]

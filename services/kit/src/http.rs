@@ -33,8 +33,7 @@ pub use body::JsonBody;
 pub use client::{Call, CallError, ServiceClient, ServiceUrls};
 pub use cursor::{Cursor, page_limit};
 pub use layer::{Limits, Paths, RequestId, endpoint};
-pub(crate) use problem::chain;
-pub use problem::{CODES, FieldProblem, Problem};
+pub use problem::{CODES, FieldProblem, Problem, chain};
 pub use server::{Bound, bind, serve};
 
 /// What a handler returns: the error becomes a [`Problem`].

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use jetsaga_shop::{ShopOptions, greeting, program, reset};
+use saga_coordinator::audit;
 use service_kit::host;
 
 /// An order-processing shop on NATS JetStream: place an order, and see it through to its end, or
@@ -19,6 +20,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Fold every saga again, compare every service with the log, and say what is wrong
+    Audit(audit::AuditOptions),
     /// Delete all data of this shop, after asking
     Reset(reset::ResetOptions),
 }
@@ -26,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     let Cli { command, shop } = Cli::parse();
     match command {
+        Some(Command::Audit(options)) => audit::run(&options),
         Some(Command::Reset(options)) => reset::reset(&options),
         None => {
             host::run(|| program(&shop), &shop.host, |hosted| greeting::print(hosted, &shop.host))

@@ -139,6 +139,15 @@ impl Hosted {
     }
 }
 
+/// The saga engine over a NATS server that runs, for a tool that hosts nothing.
+///
+/// # Errors
+/// When nobody answers at `url`.
+pub async fn connect(url: &str) -> Result<Engine, HostError> {
+    let client = jetsaga_nats::connect_as(url, "jetsaga-tool").await?;
+    Ok(Engine::new(client))
+}
+
 /// Starts a program; `announce` is told in words what takes a while.
 pub async fn host(
     program: Program,
