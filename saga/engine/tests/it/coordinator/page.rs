@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use saga_core::barrier::Row;
 use saga_core::{Author, Change, Definition, Event, Plan, Record, subject};
+use saga_engine::audit::ask;
 use saga_engine::topology::CHECKPOINTS;
 use saga_engine::wishes::{
     Alarms, Cancel, Get, History, List, Nudge, Pause, Resume, Settle, Signal, Skip, Start, Wish,
@@ -110,6 +111,15 @@ fn wishes_and_answers_are_read_and_written_alike() {
     answer::<List>();
     answer::<Pause>();
     answer::<Alarms>();
+}
+
+#[test]
+fn an_audit_is_asked_and_answered_as_shown() {
+    same::<ask::Ask>("audit ask");
+    same::<ask::Told>("audit told");
+    let asked: ask::Ask = sample("audit ask");
+    assert_eq!(asked.sagas[0].record, trip().1[0]);
+    assert_eq!(ask::subject("airline"), "saga-airline.audit");
 }
 
 /// Codes are strings in one function: each stands on the page.
