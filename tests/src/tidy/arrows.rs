@@ -25,6 +25,7 @@ fn allowed(package: &str) -> Option<&'static [&'static str]> {
         "saga-core" | "jetsaga-contracts" => &[],
         "saga-engine" => &["saga-core"],
         "saga-workflows" => &["saga-core", "jetsaga-contracts"],
+        "jetsaga-model" => &["saga-core", "saga-workflows"],
         "jetsaga-nats" => &["saga-core", "saga-engine"],
         "service-kit" => &["saga-core", "saga-engine", "jetsaga-nats"],
         "saga-coordinator" => &["saga-core", "saga-engine", "saga-workflows", "service-kit"],

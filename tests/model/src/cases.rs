@@ -1,0 +1,111 @@
+//! The definitions that are checked, each with as much going on as a check of minutes allows.
+
+use saga_core::{Definition, Plan, Step, Test};
+
+use crate::setup::Setup;
+use crate::state::Left;
+
+fn plan(definition: Definition) -> Plan {
+    Plan::new(definition.deadline_ms(60_000)).expect("a definition of this page is valid")
+}
+
+fn compensable(name: &str) -> Step {
+    Step::compensable(name, name).timeout_ms(10_000)
+}
+
+/// Two steps, one after the other.
+pub fn pair() -> Plan {
+    plan(Definition::new("pair", 1).step(compensable("flight")).step(compensable("hotel")))
+}
+
+/// The shop's order saga; payment and notification call a provider.
+pub fn order() -> Setup {
+    Setup::new("order", plan(saga_workflows::order::order())).outside(&["payment", "notification"])
+}
+
+/// Two steps, each by two workers that may handle the same message.
+pub fn two_workers() -> Setup {
+    Setup::new("two workers", pair()).workers(2)
+}
+
+/// Two steps that run at the same time.
+pub fn fork() -> Setup {
+    let definition = Definition::new("fork", 1)
+        .step(compensable("flight").after(&[]))
+        .step(compensable("hotel").after(&[]));
+    Setup::new("fork", plan(definition))
+}
+
+/// Two steps of one service that run at the same time.
+pub fn one_service() -> Setup {
+    let definition = Definition::new("agency", 1)
+        .step(Step::compensable("flight", "agency").timeout_ms(10_000).after(&[]))
+        .step(Step::compensable("hotel", "agency").timeout_ms(10_000).after(&[]));
+    Setup::new("one service", plan(definition))
+}
+
+/// One step, two that run at the same time after it, and one that waits for both.
+pub fn diamond() -> Setup {
+    let definition = Definition::new("diamond", 1)
+        .step(compensable("trip"))
+        .step(compensable("flight").after(&["trip"]))
+        .step(compensable("hotel").after(&["trip"]))
+        .step(compensable("bill").after(&["flight", "hotel"]));
+    Setup::new("diamond", plan(definition))
+}
+
+/// A signal, a timer, a pivot at a provider and a retriable step.
+pub fn kinds() -> Setup {
+    let definition = Definition::new("kinds", 1)
+        .step(compensable("hold"))
+        .step(Step::signal("approval").timeout_ms(10_000))
+        .step(Step::timer("cooling-off", 1_000))
+        .step(Step::pivot("pay", "pay").timeout_ms(10_000))
+        .step(Step::retriable("mail", "mail").timeout_ms(10_000));
+    Setup::new("kinds", plan(definition)).outside(&["pay"])
+}
+
+/// A step that an output switches on, and one after it.
+pub fn conditional() -> Setup {
+    let definition = Definition::new("conditional", 1)
+        .step(compensable("flight"))
+        .step(
+            compensable("insurance")
+                .when("/steps/flight/output/big", Test::Equals(serde_json::Value::Bool(false))),
+        )
+        .step(compensable("hotel"));
+    Setup::new("conditional", plan(definition))
+}
+
+/// Two steps, of which the first calls a provider.
+pub fn outside() -> Setup {
+    Setup::new("outside", pair()).outside(&["flight"])
+}
+
+/// Two steps on a log with replicas.
+pub fn replicated() -> Setup {
+    Setup::new("replicated", pair()).replicated()
+}
+
+/// Two steps, a start that is repeated, and retention.
+pub fn retention() -> Setup {
+    let setup = Setup::new("retention", pair());
+    let left = Left { repeats: 1, ..setup.left };
+    setup.left(left)
+}
+
+/// Everything that is checked on every change.
+pub fn all() -> Vec<Setup> {
+    vec![
+        order(),
+        two_workers(),
+        fork(),
+        one_service(),
+        diamond(),
+        kinds(),
+        conditional(),
+        outside(),
+        replicated(),
+        retention(),
+    ]
+}
