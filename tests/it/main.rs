@@ -9,6 +9,7 @@
 mod audit;
 mod bad_input;
 mod kill;
+mod nats_cli;
 mod outcomes;
 mod overload;
 mod processes;

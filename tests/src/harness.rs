@@ -49,6 +49,8 @@ pub struct Setup {
     pub only: Vec<&'static str>,
     /// Asked at every fail-point of every step.
     pub faults: Faults,
+    /// Whether the server keeps the view bucket.
+    pub view: bool,
     /// Most orders that the gateway accepts before they are carried out.
     pub orders_in_work: usize,
 }
@@ -64,6 +66,7 @@ impl Default for Setup {
             store,
             only,
             faults,
+            view: false,
             orders_in_work: 1_000,
         }
     }
@@ -163,9 +166,9 @@ impl Shop {
         self.directory.path()
     }
 
-    /// The URL of its NATS server.
-    pub fn nats_url(&self) -> &str {
-        &self.hosted.nats_url
+    /// The URL of its NATS server, with what is needed to log in.
+    pub fn nats_url(&self) -> String {
+        self.hosted.nats_url.clone()
     }
 
     /// Ends the shop.
@@ -186,6 +189,7 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         service_urls: Vec::new(),
         store: setup.store.to_owned(),
         log: LogForm::Text,
+        view: setup.view,
         ack_wait_ms: topology::ACK_WAIT_MS,
         fail_point: None,
         faults: setup.faults.clone(),

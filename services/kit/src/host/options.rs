@@ -53,6 +53,10 @@ pub struct HostOptions {
     #[arg(long, env = "JETSAGA_LOG", value_enum, default_value_t = LogForm::Text)]
     pub log: LogForm,
 
+    /// Keep the bucket `sagas` with every saga's last record, for `nats kv get`
+    #[arg(long, env = "JETSAGA_VIEW")]
+    pub view: bool,
+
     /// After how many milliseconds the work of a service that died is given out again; the same
     /// for all programs on a server
     #[arg(long, env = "JETSAGA_ACK_WAIT_MS", default_value_t = ACK_WAIT_MS,

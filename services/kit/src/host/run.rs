@@ -250,6 +250,7 @@ async fn prepare(
         .collect();
     let topology =
         Topology::of(&plans, &mirrors, options.replicas).with_ack_wait_ms(options.ack_wait_ms);
+    let topology = if options.view { topology.with_view() } else { topology };
     jetsaga_nats::topology::apply(engine.jetstream(), &topology)
         .await
         .map_err(|error| HostError::Topology(error.into()))?;
