@@ -166,7 +166,7 @@ fn whatever_is_damaged_by_hand_is_named() {
         }
         let rolled_back = cancelled(&shop, demo::VISA, SOLD_OUT, "out_of_stock").await;
         orders.insert("cancellation", rolled_back);
-        let clean = program(shop.nats_url(), &[]);
+        let clean = program(&shop.nats_url(), &[]);
         let said = String::from_utf8_lossy(&clean.stdout).into_owned();
         assert_eq!(clean.status.code(), Some(0), "{said}");
         assert!(said.contains("Everything agrees with the log."), "{said}");
@@ -174,7 +174,7 @@ fn whatever_is_damaged_by_hand_is_named() {
         let data = shop.data().to_owned();
         let damage = async |engine: &Engine| damage_everything(engine, &data, &orders).await;
         let shop = shop.restart(damage).await;
-        let damaged = program(shop.nats_url(), &["--json"]);
+        let damaged = program(&shop.nats_url(), &["--json"]);
         assert_eq!(damaged.status.code(), Some(1), "{damaged:?}");
         let report: Report = serde_json::from_slice(&damaged.stdout).unwrap();
         let names: BTreeMap<&str, &str> =
@@ -189,7 +189,7 @@ fn whatever_is_damaged_by_hand_is_named() {
             assert!(found.iter().any(|it| it.starts_with(wanted)), "{wanted}: {found:#?}");
         }
         assert_eq!(found.len(), EXPECTED.len(), "{found:#?}");
-        let readable = program(shop.nats_url(), &[]);
+        let readable = program(&shop.nats_url(), &[]);
         assert_eq!(readable.status.code(), Some(1));
         let said = String::from_utf8_lossy(&readable.stdout).into_owned();
         assert!(said.contains("12 findings:") && said.contains(&orders["status"]), "{said}");
@@ -210,7 +210,7 @@ fn what_cannot_be_looked_at_is_no_clean_audit() {
 
         let only = vec!["gateway", "coordinator", "order", "inventory", "notification", "product"];
         let shop = Shop::with(Setup { only, ..Setup::default() }).await;
-        let silent = program(shop.nats_url(), &[]);
+        let silent = program(&shop.nats_url(), &[]);
         let said = String::from_utf8_lossy(&silent.stdout).into_owned();
         assert_eq!(silent.status.code(), Some(1), "{said}");
         assert!(said.contains("service payment does not answer"), "{said}");
