@@ -1,7 +1,7 @@
 //! Reads whole streams once and checks every message, without doing anything about it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use saga_core::Plan;
 use tokio::sync::mpsc;
@@ -17,6 +17,8 @@ use crate::wishes::Alarm;
 const AUDITS: usize = 1 << 20;
 /// How often it is looked whether all was read.
 const LOOK: Duration = Duration::from_millis(20);
+/// A stream of which nothing comes for so long, though there is more, cannot be read.
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// See [`crate::audit::streams`].
 pub(crate) async fn audit(engine: &Engine, plans: &[Arc<Plan>]) -> Result<Vec<Alarm>, ReadError> {
@@ -34,18 +36,30 @@ pub(crate) async fn audit(engine: &Engine, plans: &[Arc<Plan>]) -> Result<Vec<Al
         known.map_err(ReadError::Unavailable)?;
         let reading = tokio::spawn(follower::follow(Arc::clone(&office), Arc::clone(track)));
         let reading = AbortOnDropHandle::new(reading);
-        until_read(track).await;
+        until_read(track).await?;
         drop(reading);
         witness::drain(&office, &mut to_audit).await;
     }
     Ok(office.alarms.list(None, usize::MAX).0)
 }
 
-async fn until_read(track: &Track) {
+async fn until_read(track: &Track) -> Result<(), ReadError> {
+    let (mut read, mut since) = (0, Instant::now());
     loop {
+        let (is_caught_up, last_seen) = {
+            let book = track.book();
+            (book.is_caught_up, book.last_seen)
+        };
         // The last messages themselves may be gone by retention: caught up is all there is.
-        if track.book().is_caught_up {
-            return;
+        if is_caught_up {
+            return Ok(());
+        }
+        if last_seen > read {
+            (read, since) = (last_seen, Instant::now());
+        } else if since.elapsed() > SILENCE {
+            let (stream, limit) = (&track.stream, SILENCE.as_secs());
+            let why = format!("{stream}: nothing came after message {read} for {limit} s");
+            return Err(ReadError::Unavailable(why));
         }
         tokio::time::sleep(LOOK).await;
     }
