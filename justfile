@@ -31,6 +31,11 @@ test *options:
 test-engine *options:
     CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-core -p saga-engine -p saga-workflows -p jetsaga-contracts -p jetsaga-nats {{ options }}
 
+# The protocol under the model checker, also what is too large for the tests (docs/model.md)
+[group('check')]
+model *cases:
+    CARGO_TARGET_DIR={{ cache }}/engine cargo run -p jetsaga-model --bin model -- {{ cases }}
+
 # Format and clippy, warnings denied
 [group('check')]
 lint:

@@ -55,10 +55,27 @@ fn retention_that_forgets_a_start_runs_the_saga_again() {
     finds(cases::retention(), Flaw::ForgetsEarly, Promise::StartedOnce);
 }
 
+#[test]
+fn giving_up_again_after_a_conflict_lets_a_person_undo_what_is_undone() {
+    finds(cases::two_workers(), Flaw::GivesUpAgain, Promise::UndoneOnce);
+}
+
+#[test]
+fn a_held_row_that_holds_nobody_lets_a_person_undo_what_is_undone() {
+    finds(cases::two_workers(), Flaw::HeldForNobody, Promise::UndoneOnce);
+}
+
+#[test]
+fn a_call_that_arrives_after_an_undo_that_believed_the_provider_remains() {
+    finds(cases::provider(), Flaw::BelievesProvider, Promise::Clean);
+}
+
 /// What the checks above look at is not broken in the product.
 #[test]
 fn the_product_breaks_none_of_them() {
-    for promise in [Promise::Kept, Promise::Once, Promise::TurnKept, Promise::Agrees] {
+    for promise in
+        [Promise::Kept, Promise::Once, Promise::TurnKept, Promise::Agrees, Promise::UndoneOnce]
+    {
         let small = Left { skips: 0, ..cases::two_workers().left };
         let found = check::find(cases::two_workers().left(small), promise);
         assert_eq!(found, None);

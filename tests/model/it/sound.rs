@@ -49,8 +49,13 @@ fn a_diamond_with_an_undo_given_up() {
 }
 
 #[test]
-fn a_step_at_a_provider() {
-    holds(cases::outside(), 700_000);
+fn a_step_at_a_provider_with_a_skipped_step() {
+    holds(with_a_skip(cases::provider()), 40_000);
+}
+
+#[test]
+fn a_step_at_a_provider_with_an_undo_given_up() {
+    holds(with_a_given_up_undo(cases::provider()), 1_000);
 }
 
 #[test]
@@ -81,4 +86,12 @@ fn a_log_with_replicas() {
 #[test]
 fn retention_and_a_repeated_start() {
     holds(cases::retention(), 40_000);
+}
+
+#[test]
+#[ignore = "minutes, and the memory of a machine: `just model` runs them"]
+fn everything_at_once() {
+    for setup in cases::large() {
+        holds(setup, 100_000);
+    }
 }

@@ -77,9 +77,32 @@ pub fn conditional() -> Setup {
     Setup::new("conditional", plan(definition))
 }
 
+/// Two steps, every message delivered and acknowledged on its own.
+pub fn literal() -> Setup {
+    Setup::new("literal", pair()).literal()
+}
+
+/// Two steps that call a provider; one may be skipped.
+pub fn providers() -> Setup {
+    let left = Left { skips: 1, ..Left::default() };
+    Setup::new("providers", pair()).outside(&["flight", "hotel"]).left(left)
+}
+
+/// The shop's order saga, with a skipped step and an undo that is given up.
+pub fn order_at_once() -> Setup {
+    let left = Left { skips: 1, give_ups: 1, ..Left::default() };
+    Setup { name: "order at once", ..order().left(left) }
+}
+
+/// A diamond, with undos that are late, given up and tried again.
+pub fn diamond_at_once() -> Setup {
+    let left = Left { nudges: 1, give_ups: 1, lates: 1, ..Left::default() };
+    Setup { name: "diamond at once", ..diamond().left(left) }
+}
+
 /// Two steps, of which the first calls a provider.
-pub fn outside() -> Setup {
-    Setup::new("outside", pair()).outside(&["flight"])
+pub fn provider() -> Setup {
+    Setup::new("provider", pair()).outside(&["flight"])
 }
 
 /// Two steps on a log with replicas.
@@ -94,18 +117,12 @@ pub fn retention() -> Setup {
     setup.left(left)
 }
 
-/// Everything that is checked on every change.
-pub fn all() -> Vec<Setup> {
-    vec![
-        order(),
-        two_workers(),
-        fork(),
-        one_service(),
-        diamond(),
-        kinds(),
-        conditional(),
-        outside(),
-        replicated(),
-        retention(),
-    ]
+/// What takes minutes, and the memory of a machine.
+pub fn large() -> Vec<Setup> {
+    vec![literal(), provider(), providers(), order_at_once(), diamond_at_once()]
+}
+
+/// What takes seconds.
+pub fn small() -> Vec<Setup> {
+    vec![two_workers(), fork(), one_service(), kinds(), conditional(), replicated(), retention()]
 }

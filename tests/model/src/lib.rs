@@ -10,6 +10,7 @@ pub mod cases;
 pub mod check;
 mod eager;
 pub mod event;
+mod inbox;
 pub mod model;
 mod outside;
 mod promise;

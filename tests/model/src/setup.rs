@@ -55,6 +55,12 @@ pub enum Flaw {
     SettledPastBarrier,
     /// Retention takes an ended saga while its start may still be repeated.
     ForgetsEarly,
+    /// That an undo was given up is put again after a conflict, without a look at the barrier.
+    GivesUpAgain,
+    /// An undo that was given up is tried again by whoever comes next.
+    HeldForNobody,
+    /// The undo of a call that may have happened believes a provider that has not heard of it.
+    BelievesProvider,
 }
 
 impl Setup {

@@ -127,11 +127,20 @@ impl World<'_> {
     fn undo(&mut self, at: Place, on: RecordId, luck: Luck) -> Option<()> {
         let request = &self.saga.request;
         let (row, now_ms) = self.state.steps[usize::from(at.step)].seen(request);
-        let n = self.saga.book.page(on).record.n;
+        let n = match self.saga.setup.flaw {
+            Flaw::HeldForNobody => u64::MAX,
+            _ => self.saga.book.page(on).record.n,
+        };
         let gives_up = luck == Luck::Refused;
         match on_undo(row.as_ref(), request, n, now_ms) {
             OnUndo::Undo(_) if self.is_outside(at.step) => {
                 (luck == Luck::Good).then_some(())?;
+                if self.saga.setup.flaw == Flaw::BelievesProvider
+                    && self.side(at).effect == Effect::Never
+                {
+                    self.side(at).put(MRow::new(RowState::Void));
+                    return self.go(at, self.put(on, Move::Undone(at.step)));
+                }
                 let until = self.free_time(at.step);
                 let undoing = MRow::of(&row?.undoing(i64::from(until) * 2));
                 self.side(at).put(undoing);
@@ -140,7 +149,8 @@ impl World<'_> {
             OnUndo::Undo(_) if gives_up => {
                 let left = &mut self.state.left;
                 left.give_ups = left.give_ups.checked_sub(1)?;
-                self.side(at).put(MRow::of(&row?.held(n)));
+                let held = self.saga.book.page(on).record.n;
+                self.side(at).put(MRow::of(&row?.held(held)));
                 self.go(at, Phase::GiveUp(on))
             }
             _ if luck != Luck::Good => None,
@@ -222,13 +232,17 @@ impl World<'_> {
     /// Never put again after a conflict: the undo goes through the barrier anew.
     fn append_gave_up(&mut self, at: Place, on: RecordId, luck: Luck) -> Option<()> {
         match self.due(at) {
-            Some(last) if last == on || self.saga.setup.flaw == Flaw::NoCheck => {
+            Some(last) if last == on || self.is_put_again() => {
                 self.send(at, last, Move::GaveUp(at.step), luck)
             }
             _ if luck != Luck::Good => None,
             Some(last) => self.go(at, Phase::Decided(last)),
             None => self.over(at),
         }
+    }
+
+    fn is_put_again(&self) -> bool {
+        matches!(self.saga.setup.flaw, Flaw::NoCheck | Flaw::GivesUpAgain)
     }
 
     fn send(&mut self, at: Place, last: RecordId, event: Move, luck: Luck) -> Option<()> {

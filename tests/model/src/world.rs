@@ -2,12 +2,12 @@
 
 use saga_core::barrier::State as RowState;
 
-use crate::book::{Appended, RecordId, ServiceId, StepId, Task};
+use crate::book::{Appended, RecordId, StepId};
 use crate::event::Move;
 use crate::model::{Act, Saga};
 use crate::promise::Promise;
 use crate::setup::Flaw;
-use crate::state::{Effect, Flight, Hand, Inbox, Job, Phase, State};
+use crate::state::{Effect, Flight, Inbox, Job, Phase, State};
 
 /// A state that something happens to. Each method answers `None` where that is not possible.
 pub(crate) struct World<'a> {
@@ -73,63 +73,6 @@ impl World<'_> {
     pub(crate) fn start(&mut self) {
         let started = self.saga.book.start();
         self.accept(&started);
-    }
-
-    /// The first delivery of a message, decided on its own record.
-    fn deliver(&mut self, service: ServiceId, steps: u8) -> Option<()> {
-        let inbox = &mut self.state.inboxes[usize::from(service)];
-        let index = inbox.fresh.iter().position(|it| *it == steps)?;
-        inbox.fresh.remove(index);
-        // With others of its kind not acknowledged, this one's acknowledgement leaves those.
-        let acks = !inbox.old[0];
-        inbox.old[0] = true;
-        let steps = (0..u8::BITS).zip(0_u8..).filter(|(bit, _)| steps & (1 << bit) != 0);
-        let tasks: Vec<_> = steps.map(|(_, step)| (step, Task::Run)).collect();
-        // What it was decided on matters only to a log that does not check.
-        let on = self.basis(Task::Run, self.state.tail.unwrap_or_default());
-        self.take(service, 0, acks, &tasks, on);
-        Some(())
-    }
-
-    /// Any other delivery, decided on the last record.
-    fn redeliver(&mut self, service: ServiceId, lane: usize) -> Option<()> {
-        let page = self.saga.page(self.state);
-        let in_lane = [saga_core::Lane::Forward, saga_core::Lane::Backward][lane];
-        let tasks = page.map(|page| page.actions(service, in_lane).to_vec()).unwrap_or_default();
-        if tasks.is_empty() {
-            self.state.inboxes[usize::from(service)].old[lane] = false;
-            return Some(());
-        }
-        let on = self.state.tail?;
-        self.take(service, lane, true, &tasks, on);
-        Some(())
-    }
-
-    fn take(
-        &mut self,
-        service: ServiceId,
-        lane: usize,
-        acks: bool,
-        tasks: &[(StepId, Task)],
-        on: RecordId,
-    ) {
-        let job = |&(step, task): &(StepId, Task)| {
-            let phase = Phase::Decided(self.basis(task, on));
-            Job { step, task, phase }
-        };
-        let jobs = tasks.iter().map(job).collect();
-        let acks_first = self.saga.setup.flaw == Flaw::AckFirst;
-        if acks_first && acks {
-            self.state.inboxes[usize::from(service)].old[lane] = false;
-        }
-        self.state.hands.push(Hand { service, lane, acks: acks && !acks_first, jobs });
-    }
-
-    /// What a job has to remember of the record that it was decided on: an undo its number; a run
-    /// nothing, since the check of its append sees to that.
-    pub(crate) fn basis(&self, task: Task, on: RecordId) -> RecordId {
-        let matters = task == Task::Undo || self.saga.setup.flaw == Flaw::NoCheck;
-        if matters { on } else { 0 }
     }
 
     /// A coordinator, an operator or a client appends.
@@ -202,12 +145,16 @@ impl World<'_> {
             self.breaks(Promise::Folded);
         }
         if let Move::Settled(step) = event {
-            let side = &mut self.state.steps[usize::from(step)];
-            side.effect = match side.effect {
+            let effect = self.state.steps[usize::from(step)].effect;
+            self.state.steps[usize::from(step)].effect = match effect {
                 Effect::Live => Effect::GoneByHand,
                 Effect::Never | Effect::Refused => Effect::Forsworn,
                 other => other,
             };
+            // At a provider a person sees that an undo came through although nobody answered.
+            if effect == Effect::Gone && !self.is_outside(step) {
+                self.breaks(Promise::UndoneOnce);
+            }
         }
         self.accept(&appended);
         Some(())
@@ -239,17 +186,6 @@ impl World<'_> {
             // The check refuses them from now on.
             self.state.flights.retain(|flight| flight.on == appended.record);
         }
-    }
-
-    /// A job is over.
-    pub(crate) fn finish(&mut self, hand: usize, job: usize) {
-        self.state.hands[hand].jobs.remove(job);
-    }
-
-    /// A job is over for now: its message is handed back.
-    pub(crate) fn hand_back(&mut self, hand: usize, job: usize) {
-        self.state.hands[hand].acks = false;
-        self.finish(hand, job);
     }
 
     /// A call reaches the step's provider.
