@@ -53,7 +53,7 @@ impl saga_engine::Step for Nothing {
 
 /// Three services, two coordinators, and a client, each with a connection of its own, as in
 /// processes of their own.
-pub struct Engines {
+pub(crate) struct Engines {
     sagas: Sagas,
     ends: Status,
     participants: Vec<ParticipantHandle>,
@@ -62,7 +62,7 @@ pub struct Engines {
 
 impl Engines {
     /// Sagas that end like this: completed, or rolled back by a fourth step.
-    pub async fn start(url: &str, replicas: u32, ends: Status) -> Result<Self, Failure> {
+    pub(crate) async fn start(url: &str, replicas: u32, ends: Status) -> Result<Self, Failure> {
         let (name, services): (_, &[&str]) = match ends {
             Status::RolledBack => ("back", &["a", "b", "c", FOURTH]),
             _ => ("done", &["a", "b", "c"]),
@@ -78,7 +78,7 @@ impl Engines {
         for service in services {
             let engine = Engine::new(jetsaga_nats::connect_as(url, service).await?);
             let barrier = MemoryBarrier::<()>::default();
-            let participant = Participant::new(engine, *service, barrier)
+            let participant = Participant::new(engine, service, barrier)
                 .saga(Arc::clone(&plan))
                 .step(service, Nothing);
             participants.push(participant.start().await?);
@@ -95,7 +95,7 @@ impl Engines {
     }
 
     /// Starts sagas and waits for their ends.
-    pub async fn measure(&self, in_flight: usize, duration: Duration) -> Figure {
+    pub(crate) async fn measure(&self, in_flight: usize, duration: Duration) -> Figure {
         let (sagas, ends, pad) = (self.sagas.clone(), self.ends, "x".repeat(100));
         closed_loop(in_flight, duration, move |n| {
             let (sagas, id) = (sagas.clone(), format!("s{in_flight}-{n}"));
@@ -113,7 +113,7 @@ impl Engines {
         .await
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         for participant in self.participants {
             participant.shutdown(Duration::from_secs(5)).await;
         }
@@ -124,7 +124,7 @@ impl Engines {
 }
 
 /// Figures a, b and c.
-pub async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
     let durability = "R1, file, synced every 2 min";
     let directory = tempfile::tempdir()?;
     let server = super::server(directory.path()).await?;
@@ -160,7 +160,7 @@ pub async fn figures(report: &mut Report, duration: Duration) -> Result<(), Fail
 }
 
 /// Figure d: three replicas, each message forced to three disks, all on this machine.
-pub async fn replicated(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+pub(crate) async fn replicated(report: &mut Report, duration: Duration) -> Result<(), Failure> {
     let durability = "R3, each message synced to disk";
     let cluster = jetsaga_nats::testing::own_cluster().await;
     let engines = Engines::start(&cluster.url(), 3, Status::Completed).await?;
@@ -183,7 +183,7 @@ fn split(before: [Duration; 2], server: &Server, figure: &Figure) -> String {
     let now = used(server);
     let per = |index: usize| {
         let sagas = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
-        ((now[index] - before[index]) / sagas).as_micros()
+        (now[index].saturating_sub(before[index]) / sagas).as_micros()
     };
     format!("{} µs here and {} µs in the server per saga", per(0), per(1))
 }

@@ -8,11 +8,11 @@ use futures::future::join_all;
 use hdrhistogram::Histogram;
 
 /// What made a run impossible.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// How one piece of work ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As it should.
     Done,
     /// It was turned away, to be tried later.
@@ -21,19 +21,19 @@ pub enum Outcome {
 
 /// What a figure says.
 #[derive(Debug, Clone, Copy)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// Works done per second.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Half of them took no longer.
     pub p50: Duration,
     /// All but one in a hundred took no longer.
     pub p99: Duration,
     /// How many were done.
-    pub done: usize,
+    pub(crate) done: usize,
     /// How many were turned away.
-    pub shed: usize,
+    pub(crate) shed: usize,
     /// How many ended otherwise.
-    pub failed: usize,
+    pub(crate) failed: usize,
 }
 
 impl Figure {
@@ -53,12 +53,12 @@ impl Figure {
 }
 
 /// A count as a number that can be divided; counts here stay far below what it cannot hold.
-pub fn number(count: usize) -> f64 {
+pub(crate) fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Keeps `in_flight` works going for a while and counts those that end.
-pub async fn closed_loop<F>(
+pub(crate) async fn closed_loop<F>(
     in_flight: usize,
     duration: Duration,
     work: impl Fn(usize) -> F + Send + Sync + 'static,
@@ -93,7 +93,11 @@ where
 
 /// Starts `per_second` works each second, whether earlier ones have ended or not. Each is timed
 /// from the moment at which it was due: one that had to wait for a place has waited.
-pub async fn open_loop<F>(per_second: u32, duration: Duration, work: impl Fn(usize) -> F) -> Figure
+pub(crate) async fn open_loop<F>(
+    per_second: u32,
+    duration: Duration,
+    work: impl Fn(usize) -> F,
+) -> Figure
 where
     F: Future<Output = Result<Outcome, Failure>> + Send + 'static,
 {

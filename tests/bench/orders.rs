@@ -18,20 +18,20 @@ const SKU: &str = "tea-assam";
 
 /// A customer of a shop, who may be sent to another task.
 #[derive(Clone)]
-pub struct Customer {
+pub(crate) struct Customer {
     http: reqwest::Client,
     url: String,
     body: Value,
 }
 
 impl Customer {
-    pub fn of(shop: &Shop) -> Self {
+    pub(crate) fn of(shop: &Shop) -> Self {
         let body = order(demo::VISA, &[(SKU, 1)]);
         Self { http: reqwest::Client::new(), url: shop.url.clone(), body }
     }
 
     /// Places an order and waits for its end.
-    pub async fn order(self) -> Result<Outcome, Failure> {
+    pub(crate) async fn order(self) -> Result<Outcome, Failure> {
         let request = self.http.post(format!("{}/v1/orders", self.url));
         let answer = request.header("Prefer", "wait=30").json(&self.body).send().await?;
         match answer.status() {
@@ -43,7 +43,7 @@ impl Customer {
 }
 
 /// A shop of this process with its databases on disk, and enough to sell.
-pub async fn shop() -> Result<Shop, Failure> {
+pub(crate) async fn shop() -> Result<Shop, Failure> {
     let shop = Shop::with(Setup { store: "embedded", ..Setup::default() }).await;
     let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
     let body = json!({ "delta": PLENTY, "reason": "bench" });
@@ -51,22 +51,25 @@ pub async fn shop() -> Result<Shop, Failure> {
     if answer.status().is_success() { Ok(shop) } else { Err(answer.text().await?.into()) }
 }
 
-pub async fn closed(shop: &Shop, in_flight: usize, duration: Duration) -> Figure {
+pub(crate) async fn closed(shop: &Shop, in_flight: usize, duration: Duration) -> Figure {
     let customer = Customer::of(shop);
     closed_loop(in_flight, duration, move |_| customer.clone().order()).await
 }
 
 /// Figure e.
-pub async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
-    let shop = shop().await?;
+pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
+    let shop = Box::pin(shop()).await?;
     let mut best = 0.0_f64;
     for (in_flight, goal) in [(1, "p50 at most 15 ms"), (16, "none"), (128, "800/s")] {
         let before = process::cpu(std::process::id());
         let figure = closed(&shop, in_flight, duration).await;
-        let used = process::cpu(std::process::id()) - before;
+        let used = process::cpu(std::process::id()).saturating_sub(before);
         let orders = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
-        let note =
-            format!("goal: {goal}; {} µs in this process per order", (used / orders).as_micros());
+        let note = format!(
+            "goal: {goal}; {} µs in this process per order, {} MiB of memory",
+            (used / orders).as_micros(),
+            process::memory_mib(std::process::id()),
+        );
         report.row("e", &format!("orders, closed loop of {in_flight}"), &figure, DURABILITY, &note);
         best = best.max(figure.per_second);
     }

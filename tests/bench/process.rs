@@ -6,7 +6,7 @@ use std::time::Duration;
 const TICKS: u64 = 100;
 
 /// Processor time of a process until now.
-pub fn cpu(pid: u32) -> Duration {
+pub(crate) fn cpu(pid: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold anything; what follows it is numbers.
     let fields = text.rsplit(')').next().unwrap_or_default();
@@ -17,7 +17,7 @@ pub fn cpu(pid: u32) -> Duration {
 }
 
 /// Memory of a process that is in use now, in MiB.
-pub fn memory_mib(pid: u32) -> u64 {
+pub(crate) fn memory_mib(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

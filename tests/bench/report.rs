@@ -12,13 +12,13 @@ const END: &str = "<!-- end of figures -->";
 
 /// What one run found.
 #[derive(Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     lines: Vec<String>,
 }
 
 impl Report {
     /// With a heading that says where and how it was measured.
-    pub fn new(duration: Duration) -> Self {
+    pub(crate) fn new(duration: Duration) -> Self {
         let mut report = Self::default();
         report.say(machine(duration));
         report.say(String::new());
@@ -28,7 +28,14 @@ impl Report {
     }
 
     /// One line of the table.
-    pub fn row(&mut self, letter: &str, what: &str, figure: &Figure, durability: &str, note: &str) {
+    pub(crate) fn row(
+        &mut self,
+        letter: &str,
+        what: &str,
+        figure: &Figure,
+        durability: &str,
+        note: &str,
+    ) {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1_000.0;
         let failed = match figure.failed {
             0 => String::new(),
@@ -42,11 +49,6 @@ impl Report {
         ));
     }
 
-    /// A line of the table that is no rate.
-    pub fn fact(&mut self, letter: &str, what: &str, durability: &str, note: &str) {
-        self.say(format!("| {letter} | {what} | | | | {durability} | {note} |"));
-    }
-
     #[expect(clippy::print_stdout, reason = "its output is its purpose")]
     fn say(&mut self, line: String) {
         println!("{line}");
@@ -57,7 +59,7 @@ impl Report {
     ///
     /// # Errors
     /// When the page has no place for it, or cannot be written.
-    pub fn write(&self, page: &Path) -> Result<(), Failure> {
+    pub(crate) fn write(&self, page: &Path) -> Result<(), Failure> {
         let text = std::fs::read_to_string(page)?;
         let place = || Some((text.find(BEGIN)? + BEGIN.len(), text.find(END)?));
         let (begin, end) = place().ok_or("the page has no place for the figures")?;

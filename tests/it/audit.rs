@@ -25,7 +25,7 @@ async fn report(shop: &Shop) -> Report {
 
 /// The audit as its own program.
 fn program(nats_url: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(binary::own("coordinator"));
+    let mut command = Command::new(binary::coordinator());
     command.env_remove("NATS_URL").args(["audit", "--nats-url", nats_url]).args(arguments);
     binary::output(command)
 }

@@ -140,8 +140,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_words_are_kept_and_a_signal_arrives() {
+        // The last line of before the signal says that the shell is ready for it.
         let script =
-            "echo one; echo two; trap 'echo bye; exit 3' USR1; while :; do sleep 0.05; done";
+            "trap 'echo bye; exit 3' USR1; echo one; echo two; while :; do sleep 0.05; done";
         let lock = File::create("/dev/null").unwrap();
         let process = Process::start(Path::new("/bin/sh"), &["-c", script], lock).unwrap();
         wait_for_line(&process, "two").await;

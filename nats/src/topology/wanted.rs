@@ -13,8 +13,11 @@ const SUBJECTS_CRITICAL: u32 = 1_000_000;
 const SUBJECTS_WARN: u32 = 800_000;
 /// Dead letters beyond this many push out the oldest: a flood of them must not fill the disk.
 const DEAD_LETTERS: u32 = 100_000;
-/// From here on nobody looks after the dead letters.
-const DEAD_LETTERS_CRITICAL: u32 = 100;
+/// Dead letters of one consumer are worth a look. Subjects are counted, one for each consumer:
+/// thresholds of messages mean too few of them.
+const DEAD_LETTERS_WARN: u32 = 1;
+/// Dead letters of this many consumers are more than one bad message.
+const DEAD_LETTERS_CRITICAL: u32 = 10;
 /// Waiting messages from which on a service has fallen behind.
 const UNPROCESSED_CRITICAL: u32 = 100_000;
 /// Stated, for servers differ in what they take for granted.
@@ -107,7 +110,10 @@ fn dead_letters(stream: &Stream, replicas: u32) -> Value {
         "deny_delete": false,
         "deny_purge": false,
         "allow_direct": true,
-        "metadata": monitor(&[("msgs-warn", 1), ("msgs-critical", DEAD_LETTERS_CRITICAL)]),
+        "metadata": monitor(&[
+            ("subjects-warn", DEAD_LETTERS_WARN),
+            ("subjects-critical", DEAD_LETTERS_CRITICAL),
+        ]),
     })
 }
 

@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     fn admission(most: usize) -> Admission {
-        Admission { in_work: Arc::default(), most, longest: Duration::from_secs(60) }
+        Admission { in_work: Arc::default(), most, longest: Duration::from_mins(1) }
     }
 
     fn plan() -> Arc<Plan> {

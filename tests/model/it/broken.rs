@@ -1,5 +1,6 @@
 //! Each way of building it wrongly is found, and by the promise that it breaks.
 
+use jetsaga_model::reach::By;
 use jetsaga_model::state::Left;
 use jetsaga_model::{Flaw, Promise, Setup, cases, check};
 
@@ -33,6 +34,14 @@ fn a_row_in_another_transaction_lets_an_effect_remain() {
 #[test]
 fn an_acknowledgement_before_the_append_loses_the_turn() {
     finds(cases::order(), Flaw::AckFirst, Promise::TurnKept);
+}
+
+/// The trigger is gone, so the services alone do not move the saga any more.
+#[test]
+fn an_acknowledgement_before_the_append_strands_the_saga() {
+    let small = cases::two_workers().left(Left::default()).flawed(Flaw::AckFirst);
+    let outcome = check::check(small);
+    assert!(outcome.lost.iter().any(|(by, _)| *by == By::Services), "{outcome}");
 }
 
 #[test]

@@ -87,11 +87,3 @@ fn a_log_with_replicas() {
 fn retention_and_a_repeated_start() {
     holds(cases::retention(), 40_000);
 }
-
-#[test]
-#[ignore = "minutes, and the memory of a machine: `just model` runs them"]
-fn everything_at_once() {
-    for setup in cases::large() {
-        holds(setup, 100_000);
-    }
-}

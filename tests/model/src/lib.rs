@@ -3,7 +3,7 @@
 //! Participants with their barriers and providers, coordinators, operators and clients move one
 //! saga through a log that delivers at least once, and anything that can go wrong does, at every
 //! point. What they decide is not modelled: the product's own functions of `saga-core` decide,
-//! compute each record and read the barrier's table. What is checked is in `cases`.
+//! compute each record and read the barrier's table. `docs/model.md` says what is checked.
 
 pub mod book;
 pub mod cases;

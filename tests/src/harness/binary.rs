@@ -34,6 +34,16 @@ pub fn own(service: &str) -> PathBuf {
     target().join(if service == "coordinator" { "saga-coordinator" } else { service })
 }
 
+/// The binary of the coordinator, which is also the audit's; built before its first use.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn coordinator() -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| build(&["--bin", "saga-coordinator"]));
+    target().join("saga-coordinator")
+}
+
 fn build(which: &[&str]) {
     let directory = target();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
