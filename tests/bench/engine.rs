@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jetsaga_nats::launcher::Server;
 use jetsaga_nats::topology;
 use saga_core::{Definition, Plan, Status, Step};
 use saga_engine::coordinator::{Coordinator, CoordinatorHandle, Options, Retention};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::figure::{Failure, Figure, Outcome, closed_loop};
-use super::process;
+use super::process::Meter;
 use super::report::Report;
 
 /// Bytes of a saga message, about: a record with a small input and three outputs.
@@ -25,6 +24,8 @@ const MESSAGE: usize = 600;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Events of a saga that completes: its start and three steps.
 const EVENTS: f64 = 4.0;
+/// The durability of one server with its default settings.
+pub(crate) const R1: &str = "R1, file, synced every 2 min";
 /// The step that refuses, in sagas that are rolled back.
 const FOURTH: &str = "d";
 /// Finished sagas leave the stream while the figures are measured.
@@ -125,7 +126,7 @@ impl Engines {
 
 /// Figures a, b and c.
 pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(), Failure> {
-    let durability = "R1, file, synced every 2 min";
+    let durability = R1;
     let directory = tempfile::tempdir()?;
     let server = super::server(directory.path()).await?;
     let raw = raw_publishes(server.url(), 1, duration).await?;
@@ -135,22 +136,22 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     let goals = [(1, "p50 at most 2 ms"), (64, "0.19 of a"), (1_000, "0.27 of a")];
     let mut best = 0.0;
     for (in_flight, goal) in goals {
-        let before = used(&server);
+        let meter = Meter::start();
         let figure = engines.measure(in_flight, duration).await;
         let ratio = figure.per_second * EVENTS / raw.per_second;
         best = figure.per_second;
         let note =
-            format!("messages {ratio:.2} of a (goal: {goal}); {}", split(before, &server, &figure));
+            format!("messages {ratio:.2} of a (goal: {goal}); {}", meter.per(&figure, "saga"));
         let what = format!("sagas of 3 no-op steps, {in_flight} in flight");
         report.row("b", &what, &figure, durability, &note);
     }
     engines.stop().await;
     let engines = Engines::start(server.url(), 1, Status::RolledBack).await?;
     for in_flight in [64, 1_000] {
-        let before = used(&server);
+        let meter = Meter::start();
         let figure = engines.measure(in_flight, duration).await;
         let ratio = figure.per_second / best;
-        let note = format!("{ratio:.2} of b (goal: 0.5); {}", split(before, &server, &figure));
+        let note = format!("{ratio:.2} of b (goal: 0.5); {}", meter.per(&figure, "saga"));
         let what = format!("the same, rolled back by a fourth, {in_flight} in flight");
         report.row("c", &what, &figure, durability, &note);
     }
@@ -171,21 +172,6 @@ pub(crate) async fn replicated(report: &mut Report, duration: Duration) -> Resul
     }
     engines.stop().await;
     Ok(())
-}
-
-/// Processor time of this process and of the server until now.
-fn used(server: &Server) -> [Duration; 2] {
-    [std::process::id(), server.pid().unwrap_or_default()].map(process::cpu)
-}
-
-/// Processor time per saga since `before`.
-fn split(before: [Duration; 2], server: &Server, figure: &Figure) -> String {
-    let now = used(server);
-    let per = |index: usize| {
-        let sagas = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
-        (now[index].saturating_sub(before[index]) / sagas).as_micros()
-    };
-    format!("{} µs here and {} µs in the server per saga", per(0), per(1))
 }
 
 async fn raw_publishes(url: &str, replicas: usize, duration: Duration) -> Result<Figure, Failure> {

@@ -14,9 +14,11 @@ use jetsaga_nats::launcher::{Launcher, Options, Server};
 
 mod engine;
 mod figure;
+mod growth;
 mod orders;
 mod process;
 mod report;
+mod restart;
 
 use figure::Failure;
 use report::Report;
@@ -24,13 +26,21 @@ use report::Report;
 /// How fast the engine and the shop are
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Only these figures, with commas between them: a (with b and c), d, e
+    /// Only these figures, with commas between them: a (with b and c), d, e, f, g
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
 
     /// Seconds per figure
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+
+    /// Orders that fill the stores in figure f
+    #[arg(long, default_value_t = 100_000)]
+    fill: usize,
+
+    /// Open sagas in figure g
+    #[arg(long, default_value_t = 100_000)]
+    open: usize,
 
     /// The page whose table is replaced
     #[arg(long)]
@@ -59,6 +69,12 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
     }
     if cli.wants("e") {
         Box::pin(orders::figures(&mut report, duration)).await?;
+    }
+    if cli.wants("g") {
+        Box::pin(restart::figures(&mut report, duration, cli.open)).await?;
+    }
+    if cli.wants("f") {
+        Box::pin(growth::figures(&mut report, duration, cli.fill)).await?;
     }
     if let Some(page) = &cli.write {
         report.write(page)?;

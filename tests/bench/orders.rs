@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use jetsaga_contracts::demo;
-use jetsaga_tests::harness::{Setup, Shop, order};
+use jetsaga_tests::harness::{Shop, order};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::figure::{Failure, Figure, Outcome, closed_loop, open_loop};
-use super::process;
+use super::process::Meter;
 use super::report::Report;
 
-const DURABILITY: &str = "R1 as above; SurrealKV synced at each commit";
+pub(crate) const DURABILITY: &str = "R1, file, synced every 2 min; SurrealKV synced at each commit";
 /// Pieces that no run sells out.
 const PLENTY: i64 = 1_000_000_000;
 const SKU: &str = "tea-assam";
@@ -42,9 +42,10 @@ impl Customer {
     }
 }
 
-/// A shop of this process with its databases on disk, and enough to sell.
+/// A shop as `cargo run` starts it, with its databases and its NATS server on a fresh disk, and
+/// enough to sell.
 pub(crate) async fn shop() -> Result<Shop, Failure> {
-    let shop = Shop::with(Setup { store: "embedded", ..Setup::default() }).await;
+    let shop = Shop::over(tempfile::tempdir()?).await;
     let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
     let body = json!({ "delta": PLENTY, "reason": "bench" });
     let answer = reqwest::Client::new().post(url).json(&body).send().await?;
@@ -61,15 +62,9 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     let shop = Box::pin(shop()).await?;
     let mut best = 0.0_f64;
     for (in_flight, goal) in [(1, "p50 at most 15 ms"), (16, "none"), (128, "800/s")] {
-        let before = process::cpu(std::process::id());
+        let meter = Meter::start();
         let figure = closed(&shop, in_flight, duration).await;
-        let used = process::cpu(std::process::id()).saturating_sub(before);
-        let orders = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
-        let note = format!(
-            "goal: {goal}; {} µs in this process per order, {} MiB of memory",
-            (used / orders).as_micros(),
-            process::memory_mib(std::process::id()),
-        );
+        let note = format!("goal: {goal}; {}", meter.per(&figure, "order"));
         report.row("e", &format!("orders, closed loop of {in_flight}"), &figure, DURABILITY, &note);
         best = best.max(figure.per_second);
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::figure::Figure;
+
 /// The kernel's ticks per second in `/proc`; fixed for programs on Linux.
 const TICKS: u64 = 100;
 
 /// Processor time of a process until now.
-pub(crate) fn cpu(pid: u32) -> Duration {
+fn cpu(pid: u32) -> Duration {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in parentheses may hold anything; what follows it is numbers.
     let fields = text.rsplit(')').next().unwrap_or_default();
@@ -16,10 +18,54 @@ pub(crate) fn cpu(pid: u32) -> Duration {
     Duration::from_millis((field(11) + field(12)) * 1_000 / TICKS)
 }
 
+/// The NATS server that this process started for itself.
+fn own_server() -> Option<u32> {
+    let own = std::process::id().to_string();
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let (name, fields) = text.rsplit_once(')')?;
+        let parent = fields.split_whitespace().nth(1)?;
+        (name.ends_with("(nats-server") && parent == own).then_some(pid)
+    })
+}
+
 /// Memory of a process that is in use now, in MiB.
-pub(crate) fn memory_mib(pid: u32) -> u64 {
+fn memory_mib(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) / 1024
+}
+
+/// What this process and its NATS server use from here on.
+pub(crate) struct Meter {
+    server: Option<u32>,
+    before: [Duration; 2],
+}
+
+impl Meter {
+    pub(crate) fn start() -> Self {
+        let server = own_server();
+        Self { server, before: used(server) }
+    }
+
+    /// Processor time since the start, for each of the works that a figure counted.
+    pub(crate) fn per(&self, figure: &Figure, what: &str) -> String {
+        let now = used(self.server);
+        let works = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
+        let per =
+            |index: usize| (now[index].saturating_sub(self.before[index]) / works).as_micros();
+        format!("{} µs here and {} µs in the server per {what}", per(0), per(1))
+    }
+
+    /// Memory of both, now.
+    pub(crate) fn memory(&self) -> String {
+        let server = self.server.map_or(0, memory_mib);
+        format!("{} MiB here and {server} MiB in the server", memory_mib(std::process::id()))
+    }
+}
+
+fn used(server: Option<u32>) -> [Duration; 2] {
+    [Some(std::process::id()), server].map(|pid| pid.map_or(Duration::ZERO, cpu))
 }

@@ -49,6 +49,11 @@ impl Report {
         ));
     }
 
+    /// A line of the table that is no rate.
+    pub(crate) fn fact(&mut self, letter: &str, what: &str, durability: &str, note: &str) {
+        self.say(format!("| {letter} | {what} | | | | {durability} | {note} |"));
+    }
+
     #[expect(clippy::print_stdout, reason = "its output is its purpose")]
     fn say(&mut self, line: String) {
         println!("{line}");

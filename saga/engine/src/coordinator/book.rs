@@ -41,6 +41,9 @@ pub(super) struct Book {
     index: BTreeSet<(i64, String)>,
     wheel: wheel::Wheel,
     records: usize,
+    /// Messages that nobody here can read: whose they are, and whether that saga is open, is not
+    /// known.
+    unread: BTreeSet<u64>,
     /// Keep every open saga's last record, whatever it costs.
     keeps_all: bool,
 }
@@ -132,6 +135,10 @@ impl Book {
             (Follows::First, _) | (_, None) => seen.at_ms,
             (_, Some(before)) => before.started_ms,
         };
+        let first = match (&noted.follows, &before) {
+            (Follows::First, _) => seen.sequence,
+            (_, before) => before.as_ref().map_or(0, |before| before.first),
+        };
         let waits_before = before.as_ref().map_or(&[][..], |before| &before.waits);
         let waits = plan.map_or_else(Vec::new, |plan| {
             waits_after(plan, waits_before, &seen.record, seen.at_ms, started_ms)
@@ -143,7 +150,7 @@ impl Book {
             noted.is_unproven_end = is_unproven;
             self.end(seen, started_ms);
         } else {
-            self.keep(seen, plan.is_none(), is_unproven, started_ms, waits);
+            self.keep(seen, plan.is_none(), is_unproven, (first, started_ms), waits);
             self.schedule(id, holds);
         }
         noted
@@ -180,7 +187,7 @@ impl Book {
         seen: &Seen,
         is_unplanned: bool,
         is_unproven: bool,
-        started_ms: i64,
+        (first, started_ms): (u64, i64),
         waits: Vec<Wait>,
     ) {
         let fits = self.keeps_all || self.records + seen.size <= RECORDS_MAX;
@@ -192,6 +199,7 @@ impl Book {
             sequence: seen.sequence,
             at_ms: seen.at_ms,
             started_ms,
+            first,
             n: seen.record.n,
             status: seen.record.status,
             cause: seen.record.cause.clone(),
@@ -257,11 +265,11 @@ impl Book {
     /// Goes back to the last event that readers accept, after later ones turned out not to chain.
     pub(super) fn adopt(&mut self, seen: &Seen, started_ms: i64, waits: Vec<Wait>, holds: &Holds) {
         let id = &seen.record.id;
-        self.close(id);
+        let first = self.close(id).map_or(0, |before| before.first);
         if seen.record.status.is_end() {
             self.end(seen, started_ms);
         } else {
-            self.keep(seen, false, true, started_ms, waits);
+            self.keep(seen, false, true, (first, started_ms), waits);
             self.schedule(id, holds);
         }
     }
@@ -272,6 +280,34 @@ impl Book {
             (entry.waits, entry.is_unplanned) = (waits, false);
             self.schedule(id, holds);
         }
+    }
+
+    /// Takes note of a message that cannot be read.
+    pub(super) fn note_unread(&mut self, sequence: u64) {
+        self.last_seen = self.last_seen.max(sequence);
+        self.unread.insert(sequence);
+    }
+
+    /// The first message that could not be read, of those that were not taken out since.
+    pub(super) fn first_unread(&self) -> Option<u64> {
+        self.unread.first().copied()
+    }
+
+    /// All messages that could not be read, for a checkpoint.
+    pub(super) fn unread(&self) -> Vec<u64> {
+        self.unread.iter().copied().collect()
+    }
+
+    /// A message that could not be read is not in the stream any more.
+    pub(super) fn forget_unread(&mut self, sequence: u64) {
+        self.unread.remove(&sequence);
+    }
+
+    /// Everything before this sequence belongs to sagas that have ended. 0 where that is not known.
+    pub(super) fn settled_before(&self) -> u64 {
+        let open = self.open.values().map(|entry| entry.first).min();
+        let next = self.last_seen.saturating_add(1);
+        open.into_iter().chain(self.first_unread()).fold(next, u64::min)
     }
 
     /// Open sagas whose definition was not known.

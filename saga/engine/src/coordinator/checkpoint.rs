@@ -16,7 +16,7 @@ use super::clock::StreamFacts;
 use super::entry::Entry;
 use super::holds::Holds;
 use super::office::{Office, Track};
-use super::retention::Swept;
+use super::retention::{Marks, Swept};
 use crate::topology;
 
 /// Version of a checkpoint's form.
@@ -36,6 +36,11 @@ struct Head {
     generation: String,
     parts: u32,
     swept: Swept,
+    #[serde(default)]
+    marks: Marks,
+    /// Messages that could not be read.
+    #[serde(default)]
+    unread: Vec<u64>,
 }
 
 /// A line of a part: an open saga or an ended one, with its id.
@@ -85,9 +90,9 @@ pub(super) async fn save_all(office: &Office, written: &mut [u64]) {
 /// Writes a checkpoint of one stream.
 pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
     let bucket = bucket(office).await?;
-    let (created, sequence, (open, ended)) = {
+    let (created, sequence, (open, ended), unread) = {
         let book = track.book();
-        (book.created.clone(), book.last_seen, book.entries())
+        (book.created.clone(), book.last_seen, book.entries(), book.unread())
     };
     if created.is_empty() {
         return Ok(());
@@ -103,8 +108,9 @@ pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
         bucket.put(key, part.into()).await.map_err(|error| error.to_string())?;
         number += 1;
     }
-    let swept = track.swept();
-    let head = Head { form: FORM, created, sequence, generation, parts: number, swept };
+    let (swept, marks) = (track.swept(), track.marks().clone());
+    let form = FORM;
+    let head = Head { form, created, sequence, generation, parts: number, swept, marks, unread };
     let json = serde_json::to_vec(&head).map_err(|error| error.to_string())?;
     let revision = before.as_ref().map_or(0, |entry| entry.revision);
     if bucket.update(&track.stream, json.into(), revision).await.is_err() {
@@ -200,7 +206,12 @@ async fn try_load(
         "goes on from the checkpoint"
     );
     track.set_swept(head.swept);
-    Ok(Some(Book::from_entries(head.created, head.sequence, (open, ended), holds)))
+    *track.marks() = head.marks;
+    let mut book = Book::from_entries(head.created, head.sequence, (open, ended), holds);
+    for sequence in head.unread {
+        book.note_unread(sequence);
+    }
+    Ok(Some(book))
 }
 
 /// How long a final checkpoint may take.

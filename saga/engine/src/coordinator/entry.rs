@@ -17,6 +17,9 @@ pub(super) struct Entry {
     pub(super) at_ms: i64,
     /// When `started` was stored.
     pub(super) started_ms: i64,
+    /// Sequence of its first event; 0: not known.
+    #[serde(default)]
+    pub(super) first: u64,
     /// Number of the last event.
     pub(super) n: u64,
     /// Its status.

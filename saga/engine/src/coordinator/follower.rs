@@ -176,8 +176,7 @@ async fn take(
         Err((about, why)) => {
             let detail = format!("message {sequence}: {why}");
             raise(office, track, AlarmKind::Unreadable, &about, at_ms, detail);
-            let mut book = track.book();
-            book.last_seen = book.last_seen.max(sequence);
+            track.book().note_unread(sequence);
             return;
         }
     };

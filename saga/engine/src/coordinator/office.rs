@@ -14,7 +14,7 @@ use super::alarms::AlarmBoard;
 use super::book::Book;
 use super::clock::ServerClock;
 use super::holds::Holds;
-use super::retention::Swept;
+use super::retention::{Marks, Swept};
 use crate::engine::{DefinitionError, Engine};
 use crate::wishes::AlarmKind;
 
@@ -47,6 +47,7 @@ pub(super) struct Track {
     book: Mutex<Book>,
     last_event: Mutex<Option<Instant>>,
     swept: Mutex<Swept>,
+    marks: Mutex<Marks>,
 }
 
 /// A saga whose history is to be folded again.
@@ -77,6 +78,7 @@ impl Track {
             book: Mutex::default(),
             last_event: Mutex::default(),
             swept: Mutex::default(),
+            marks: Mutex::default(),
         }
     }
 
@@ -87,6 +89,11 @@ impl Track {
 
     pub(super) fn set_swept(&self, swept: Swept) {
         *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+    }
+
+    /// Where everything before belongs to sagas that have ended. Held only for a moment.
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The memory of the stream. Held only for a moment, never across an await.

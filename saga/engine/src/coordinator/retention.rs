@@ -1,5 +1,8 @@
 //! Takes finished sagas out of the stream: first their history, later their last message.
 //!
+//! Whole stretches of the stream leave at once where they can; what is left of this file is for the
+//! histories of sagas whose last message stays, and for sagas beside one that stays open for long.
+//!
 //! Endings stand in the stream in the order of time, so two positions in it are all that has to be
 //! remembered: up to where histories were taken, and up to where last messages were. Open and stuck
 //! sagas have no ending and never leave. Purges name the ending's sequence, never a number of
@@ -14,6 +17,10 @@ use async_nats::jetstream::stream::Stream;
 use futures::StreamExt as _;
 use saga_core::subject;
 use serde::{Deserialize, Serialize};
+
+mod stretch;
+
+pub(super) use stretch::Marks;
 
 use super::clock::{self, millis};
 use super::office::{Office, Track};
@@ -67,11 +74,17 @@ pub(super) async fn retain(office: Arc<Office>, track: Arc<Track>) {
     if !options.enabled {
         return;
     }
+    let alone = options.retention + stretch::patience(options.retention);
+    // Histories that leave with everything else need no purge of their own.
+    let grace = if options.grace < options.retention { options.grace } else { alone };
+    let sweeps_from = |swept: Swept| {
+        [
+            Sweep::new(What::Histories, grace, swept.histories),
+            Sweep::new(What::Endings, alone, swept.endings),
+        ]
+    };
     let mut created = String::new();
-    let mut sweeps: [Sweep; 2] = [
-        Sweep::new(What::Histories, options.grace, 0),
-        Sweep::new(What::Endings, options.retention, 0),
-    ];
+    let mut sweeps = sweeps_from(Swept::default());
     loop {
         let (is_caught_up, now_created) = {
             let book = track.book();
@@ -82,16 +95,15 @@ pub(super) async fn retain(office: Arc<Office>, track: Arc<Track>) {
                 // A stream of its own begins with its own positions.
                 if !created.is_empty() {
                     track.set_swept(Swept::default());
+                    *track.marks() = Marks::default();
                 }
                 created = now_created;
-                let swept = track.swept();
-                sweeps = [
-                    Sweep::new(What::Histories, options.grace, swept.histories),
-                    Sweep::new(What::Endings, options.retention, swept.endings),
-                ];
+                sweeps = sweeps_from(track.swept());
             }
-            for sweep in &mut sweeps {
-                if let Err(error) = sweep.run(&office, &track).await {
+            match sweep(&office, &track, &mut sweeps).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
                     tracing::warn!(stream = track.stream, error, "retention tries again later");
                 }
             }
@@ -102,42 +114,73 @@ pub(super) async fn retain(office: Arc<Office>, track: Arc<Track>) {
     }
 }
 
+/// What is old enough: a stretch, and then for a while what is left, one by one. Says whether
+/// there is more.
+async fn sweep(office: &Office, track: &Track, sweeps: &mut [Sweep]) -> Result<bool, String> {
+    let context = office.engine.jetstream();
+    let stream = context.get_stream_no_info(&track.stream).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let gone = stretch::take_out(office, track, &stream).await?;
+    let mut has_more = false;
+    for sweep in sweeps {
+        if let Some(before) = gone {
+            sweep.skip_to(track, before);
+        }
+        has_more |= sweep.run(office, track, &stream).await?;
+    }
+    Ok(has_more)
+}
+
 impl Sweep {
     fn new(what: What, age: Duration, position: u64) -> Self {
         Self { what, age, read: VecDeque::new(), position }
     }
 
-    /// Sweeps everything that is old enough.
-    async fn run(&mut self, office: &Office, track: &Track) -> Result<(), String> {
-        let context = office.engine.jetstream();
-        let stream =
-            context.get_stream_no_info(&track.stream).await.map_err(|error| error.to_string())?;
-        while !office.stop.is_cancelled() {
+    /// Nothing is left before this sequence.
+    fn skip_to(&mut self, track: &Track, before: u64) {
+        self.position = self.position.max(before.saturating_sub(1));
+        self.read.retain(|ending| ending.sequence >= before);
+        self.note(track);
+    }
+
+    /// Sweeps what is old enough, for a while: stretches come in between. Says whether there is
+    /// more.
+    async fn run(
+        &mut self,
+        office: &Office,
+        track: &Track,
+        stream: &Stream<()>,
+    ) -> Result<bool, String> {
+        let begun = Instant::now();
+        while begun.elapsed() < NAP {
+            if office.stop.is_cancelled() {
+                return Ok(false);
+            }
             if self.read.is_empty() {
                 let last_seen = track.book().last_seen;
                 if self.position >= last_seen {
-                    return Ok(());
+                    return Ok(false);
                 }
-                self.read = endings(&stream, track, self.position + 1).await?;
+                self.read = endings(stream, track, self.position + 1).await?;
                 if self.read.is_empty() {
                     // No ending up to here. What came since is read the next time.
                     self.position = last_seen;
                     self.note(track);
-                    return Ok(());
+                    return Ok(false);
                 }
             }
-            let Some(ending) = self.read.front() else { return Ok(()) };
+            let Some(ending) = self.read.front() else { return Ok(false) };
             let age_ms = office.now_or(i64::MIN).saturating_sub(ending.at_ms);
             if age_ms < millis(self.age) {
-                return Ok(());
+                return Ok(false);
             }
             throttle(track).await;
-            self.purge(office, &stream, track, ending).await?;
+            self.purge(office, stream, track, ending).await?;
             self.position = ending.sequence;
             self.read.pop_front();
             self.note(track);
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn purge(

@@ -170,3 +170,38 @@ fn a_book_survives_a_checkpoint() {
     let mailed = done(&plan, &flown, 2, "mail", "post");
     assert!(again.note(&seen(&mailed, 3, 6), Some(&plan), &holds).is_unproven_end);
 }
+
+#[test]
+fn what_lies_before_every_open_saga_is_settled() {
+    let (plan, holds, mut book) = (plan(), Holds::default(), Book::default());
+    assert_eq!(book.settled_before(), 1);
+    let (one, two) = (started(&plan, "one"), started(&plan, "two"));
+    book.note(&seen(&one, 1, 0), Some(&plan), &holds);
+    book.note(&seen(&two, 2, 0), Some(&plan), &holds);
+    let flown = done(&plan, &one, 1, "flight", "air");
+    book.note(&seen(&flown, 3, 0), Some(&plan), &holds);
+    assert_eq!(book.settled_before(), 1);
+    let mailed = done(&plan, &flown, 3, "mail", "post");
+    book.note(&seen(&mailed, 4, 0), Some(&plan), &holds);
+    assert_eq!(book.settled_before(), 2);
+    let mut again = Book::from_entries("t".to_owned(), 4, book.entries(), &holds);
+    let flown = done(&plan, &two, 2, "flight", "air");
+    again.note(&seen(&flown, 5, 0), Some(&plan), &holds);
+    assert_eq!(again.settled_before(), 2);
+    again.note(&seen(&done(&plan, &flown, 5, "mail", "post"), 6, 0), Some(&plan), &holds);
+    assert_eq!(again.settled_before(), 7);
+    // It may be of a saga that is open.
+    again.note_unread(7);
+    again.note_unread(9);
+    assert_eq!((again.settled_before(), again.last_seen), (7, 9));
+    again.forget_unread(7);
+    assert_eq!((again.settled_before(), again.unread()), (9, vec![9]));
+}
+
+#[test]
+fn a_saga_whose_start_was_not_seen_keeps_everything() {
+    let (plan, holds, mut book) = (plan(), Holds::default(), Book::default());
+    let flown = done(&plan, &started(&plan, "a"), 1, "flight", "air");
+    book.note(&seen(&flown, 8, 0), Some(&plan), &holds);
+    assert_eq!(book.settled_before(), 0);
+}

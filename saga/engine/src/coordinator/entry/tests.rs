@@ -56,6 +56,7 @@ fn the_longest_due_is_first_and_an_alarm_is_raised_once() {
         sequence: 1,
         at_ms: 0,
         started_ms: 0,
+        first: 1,
         n: 1,
         status: Status::Running,
         cause: None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{FutureExt as _, StreamExt as _};
 use saga_engine::coordinator::{Options, Retention};
 use saga_engine::wishes::{Start, WishError};
 use serde_json::json;
@@ -17,6 +18,14 @@ fn leaving(grace_ms: u64, retention_ms: u64) -> Options {
 fn start(id: &str, to: &str) -> Start {
     let (saga_type, id) = ("trip".to_owned(), Some(id.to_owned()));
     Start { saga_type, version: None, id, input: json!({"to": to}) }
+}
+
+/// Without a coordinator.
+async fn play_through_by_hand(world: &World, id: &str) {
+    world.start(id).await;
+    for step in ["flight", "hotel", "mail"] {
+        world.done(id, step).await;
+    }
 }
 
 async fn play_through(world: &World, id: &str) {
@@ -70,7 +79,7 @@ async fn the_last_message_leaves_after_the_retention_time_and_the_id_is_free_aga
     assert!(!again.repeated);
     world.done("a", "flight").await;
     // Longer than both retention times: that nothing happens cannot be awaited.
-    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    tokio::time::sleep(Duration::from_millis(7_500)).await;
     // The purges named a sequence: the saga that was started again is not touched.
     assert_eq!(world.told("a").await.len(), 2);
     for coordinator in [coordinator, slower] {
@@ -109,4 +118,79 @@ async fn retention_goes_on_where_it_stopped_and_two_coordinators_do_no_harm() {
     .await;
     assert_eq!(next.alarms(), []);
     next.shutdown().await;
+}
+
+/// How many purges somebody asked for since.
+async fn purges(world: &World) -> impl AsyncFnMut() -> usize {
+    let client = world.engine.client();
+    let mut requests = client.subscribe("$JS.API.STREAM.PURGE.>").await.unwrap();
+    async move || std::iter::from_fn(|| requests.next().now_or_never().flatten()).count()
+}
+
+#[tokio::test]
+async fn what_is_old_leaves_in_whole_stretches() {
+    let world = World::new(trip()).await;
+    let coordinator = world.coordinator_with(leaving(1_500, 1_500)).await;
+    let mut purges = purges(&world).await;
+    for number in 0..20 {
+        play_through(&world, &format!("s{number}")).await;
+    }
+    until("the stream is empty", async || {
+        let messages = world.stream().await.get_info().await.unwrap().state.messages;
+        (messages == 0, messages)
+    })
+    .await;
+    let purges = purges().await;
+    assert!((1..20).contains(&purges), "{purges} purges");
+    assert_eq!(coordinator.alarms(), []);
+    coordinator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_saga_that_stays_open_keeps_its_history_and_its_neighbours_leave_one_by_one() {
+    let world = World::new(trip()).await;
+    play_through_by_hand(&world, "before").await;
+    world.start("open").await;
+    play_through_by_hand(&world, "after").await;
+    world.done("open", "flight").await;
+    let coordinator = world.coordinator_with(leaving(1_000, 1_000)).await;
+    until("only the open saga is left", async || {
+        let messages = world.stream().await.get_info().await.unwrap().state.messages;
+        (messages == 2, messages)
+    })
+    .await;
+    assert_eq!(world.told("open").await.len(), 2);
+    assert_eq!(coordinator.alarms(), []);
+    coordinator.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_may_be_open_and_stays_until_somebody_purges_it() {
+    let world = World::new(trip()).await;
+    let subject = "saga.trip.later.001.saga.started.running";
+    let sent = world.engine.jetstream().publish(subject, "{\"v\":99}".into()).await.unwrap();
+    let sequence = sent.await.unwrap().sequence;
+    let coordinator = world.coordinator_with(leaving(1_000, 1_000)).await;
+    let mut purges = purges(&world).await;
+    play_through_by_hand(&world, "after").await;
+    until("only it is left", async || {
+        let messages = world.stream().await.get_info().await.unwrap().state.messages;
+        (messages == 1, messages)
+    })
+    .await;
+    assert!(world.stream().await.get_raw_message(sequence).await.is_ok());
+    assert_eq!(coordinator.alarms().len(), 1);
+    world.stream().await.purge().filter(subject).await.unwrap();
+    purges().await;
+    for number in 0..10 {
+        play_through_by_hand(&world, &format!("s{number}")).await;
+    }
+    until("the stream is empty", async || {
+        let messages = world.stream().await.get_info().await.unwrap().state.messages;
+        (messages == 0, messages)
+    })
+    .await;
+    let purges = purges().await;
+    assert!((1..10).contains(&purges), "{purges} purges");
+    coordinator.shutdown().await;
 }
