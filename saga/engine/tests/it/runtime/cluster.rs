@@ -17,12 +17,13 @@ const SAGAS: usize = 40;
 /// How long three servers may take to have a leader.
 const LEADER: Duration = Duration::from_mins(1);
 
-/// What happens to the server that leads the stream.
+/// What happens to the server that leads the stream, or to the one that everybody is connected to.
 #[derive(Debug, Clone, Copy)]
 enum Trouble {
     SteppedDown,
     Killed,
     Paused,
+    OwnPaused,
 }
 
 /// Starts a saga; a start that was not answered is repeated, which changes nothing when it was
@@ -75,6 +76,13 @@ async fn trouble(world: &World, cluster: &mut OwnCluster, trouble: Trouble) {
             until_another_leads().await;
             cluster.resume(number);
         }
+        Trouble::OwnPaused => {
+            let own = || world.client.server_info().server_name;
+            let (name, number) = (own(), OwnCluster::number(&own()));
+            cluster.pause(number);
+            until("it is left for another one", async || (own() != name, own())).await;
+            cluster.resume(number);
+        }
     }
 }
 
@@ -97,7 +105,8 @@ async fn sagas_end_whatever_becomes_of_the_leader_of_their_stream() {
         coordinators.push(coordinator.start().await.unwrap());
     }
     let mut ids = Vec::new();
-    for what in [Trouble::SteppedDown, Trouble::Killed, Trouble::Paused] {
+    use Trouble::{Killed, OwnPaused, Paused, SteppedDown};
+    for what in [SteppedDown, Killed, Paused, OwnPaused] {
         let starts = (0..SAGAS).map(|number| {
             let id = format!("{what:?}{number}");
             started(&world, id.to_lowercase(), number)
