@@ -44,6 +44,11 @@ pub(super) struct Book {
     /// Messages that nobody here can read: whose they are, and whether that saga is open, is not
     /// known.
     unread: BTreeSet<u64>,
+    /// Ended sagas that were open for longer than [`Book::elder_ms`], until their histories are
+    /// taken out: when they ended, and at which sequence.
+    elders: BTreeMap<String, (i64, u64)>,
+    /// How long a saga is open before it counts as one of the elders.
+    pub(super) elder_ms: i64,
     /// Keep every open saga's last record, whatever it costs.
     keeps_all: bool,
 }
@@ -231,6 +236,9 @@ impl Book {
     }
 
     fn end(&mut self, seen: &Seen, started_ms: i64) {
+        if self.elder_ms > 0 && seen.at_ms.saturating_sub(started_ms) > self.elder_ms {
+            self.note_elder(seen.record.id.clone(), seen.at_ms, seen.sequence);
+        }
         let ended = Ended {
             sequence: seen.sequence,
             at_ms: seen.at_ms,
@@ -291,6 +299,44 @@ impl Book {
     /// The first message that could not be read, of those that were not taken out since.
     pub(super) fn first_unread(&self) -> Option<u64> {
         self.unread.first().copied()
+    }
+
+    /// Whether a message is one that could not be read.
+    pub(super) fn is_unread(&self, sequence: u64) -> bool {
+        self.unread.contains(&sequence)
+    }
+
+    /// Takes note of an ended saga that was open for long.
+    pub(super) fn note_elder(&mut self, id: String, at_ms: i64, sequence: u64) {
+        self.elders.insert(id, (at_ms, sequence));
+    }
+
+    /// Whether a saga was open for long, and its history is still there.
+    pub(super) fn is_elder(&self, id: &str) -> bool {
+        self.elders.contains_key(id)
+    }
+
+    /// One of the elders that ended by then, with the sequence of its ending.
+    pub(super) fn elder_that_ended_by(&self, by_ms: i64) -> Option<(String, u64)> {
+        let mut elders = self.elders.iter();
+        let (id, (_, sequence)) = elders.find(|(_, (at_ms, _))| *at_ms <= by_ms)?;
+        Some((id.clone(), *sequence))
+    }
+
+    /// The history of one of the elders is gone.
+    pub(super) fn forget_elder(&mut self, id: &str) {
+        self.elders.remove(id);
+    }
+
+    /// Nothing is left of whatever ended before a sequence.
+    pub(super) fn forget_elders_before(&mut self, before: u64) {
+        self.elders.retain(|_, (_, sequence)| *sequence >= before);
+    }
+
+    /// All elders, for a checkpoint.
+    pub(super) fn elders(&self) -> Vec<(String, i64, u64)> {
+        let elders = self.elders.iter();
+        elders.map(|(id, (at_ms, sequence))| (id.clone(), *at_ms, *sequence)).collect()
     }
 
     /// All messages that could not be read, for a checkpoint.

@@ -49,6 +49,9 @@ struct Head {
 enum Line {
     Open(String, Entry),
     Ended(String, Ended),
+    /// An ended saga whose history is still there because it was open for long: when it ended, and
+    /// at which sequence.
+    Elder(String, i64, u64),
 }
 
 fn part_key(stream: &str, generation: &str, part: u32) -> String {
@@ -90,9 +93,9 @@ pub(super) async fn save_all(office: &Office, written: &mut [u64]) {
 /// Writes a checkpoint of one stream.
 pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
     let bucket = bucket(office).await?;
-    let (created, sequence, (open, ended), unread) = {
+    let (created, sequence, (open, ended), elders, unread) = {
         let book = track.book();
-        (book.created.clone(), book.last_seen, book.entries(), book.unread())
+        (book.created.clone(), book.last_seen, book.entries(), book.elders(), book.unread())
     };
     if created.is_empty() {
         return Ok(());
@@ -101,7 +104,8 @@ pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
     let generation = uuid::Uuid::new_v4().simple().to_string();
     let open = open.into_iter().map(|(id, entry)| Line::Open(id, entry));
     let ended = ended.into_iter().map(|(id, ended)| Line::Ended(id, ended));
-    let parts = split(open.chain(ended))?;
+    let elders = elders.into_iter().map(|(id, at_ms, sequence)| Line::Elder(id, at_ms, sequence));
+    let parts = split(open.chain(ended).chain(elders))?;
     let mut number = 0;
     for part in parts {
         let key = part_key(&track.stream, &generation, number);
@@ -187,7 +191,7 @@ async fn try_load(
         tracing::info!(stream = track.stream, "the checkpoint is of another stream");
         return Ok(None);
     }
-    let (mut open, mut ended) = (Vec::new(), Vec::new());
+    let (mut open, mut ended, mut elders) = (Vec::new(), Vec::new(), Vec::new());
     for part in 0..head.parts {
         let key = part_key(&track.stream, &head.generation, part);
         let json = bucket.get(&key).await.map_err(|error| error.to_string())?;
@@ -196,6 +200,7 @@ async fn try_load(
             match serde_json::from_slice(line).map_err(|error| error.to_string())? {
                 Line::Open(id, entry) => open.push((id, entry)),
                 Line::Ended(id, entry) => ended.push((id, entry)),
+                Line::Elder(id, at_ms, sequence) => elders.push((id, at_ms, sequence)),
             }
         }
     }
@@ -208,6 +213,9 @@ async fn try_load(
     track.set_swept(head.swept);
     *track.marks() = head.marks;
     let mut book = Book::from_entries(head.created, head.sequence, (open, ended), holds);
+    for (id, at_ms, sequence) in elders {
+        book.note_elder(id, at_ms, sequence);
+    }
     for sequence in head.unread {
         book.note_unread(sequence);
     }
@@ -239,7 +247,7 @@ mod tests {
         let read = parts.iter().flat_map(|part| part.split(|&byte| byte == b'\n'));
         let ids = read.map(|line| match serde_json::from_slice(line).unwrap() {
             Line::Ended(id, found) => (id, u32::try_from(found.sequence).unwrap()),
-            Line::Open(id, _) => panic!("{id} is not open"),
+            Line::Open(id, ..) | Line::Elder(id, ..) => panic!("{id} has ended just now"),
         });
         assert!(ids.eq((0..10_000).map(|number| (format!("saga-{number}"), number))));
     }

@@ -15,6 +15,7 @@ use super::book::{Book, Follows, Noted, Seen};
 use super::checkpoint;
 use super::clock;
 use super::office::{Office, Track, Why};
+use super::retention;
 use crate::log::jetstream::milliseconds;
 use crate::wishes::AlarmKind;
 
@@ -135,6 +136,7 @@ async fn open_book(office: &Office, track: &Track, facts: &clock::StreamFacts) {
     {
         let mut now = track.book();
         *now = book;
+        now.elder_ms = retention::elder_ms(office.options.retention);
         now.schedule_all(&office.holds(&track.saga_type));
     }
     raise_stuck(office, track);

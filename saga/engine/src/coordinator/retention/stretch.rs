@@ -1,7 +1,7 @@
 //! Stretches of the stream in which nothing is alive any more, taken out with one purge each.
 //!
-//! A purge of one saga costs the server about as much as the saga did. A purge of everything before
-//! a sequence drops whole blocks of the stream, and costs next to nothing for each saga. So a
+//! Purges of single messages cost the server nearly as much as the saga did. A purge of everything
+//! before a sequence drops whole blocks, and costs next to nothing for each saga. So a
 //! coordinator notes now and then where everything before belongs to sagas that have ended: once
 //! such a note is old enough, what lies before it goes. One saga that stays open for long keeps
 //! this from happening; then its neighbours leave one by one.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::clock::millis;
 use super::super::office::{Office, Track};
-use super::NAP;
+use super::{NAP, count};
 
 /// Notes in one retention time, at most: they are part of every checkpoint.
 const NOTES: u32 = 1_000;
@@ -89,11 +89,8 @@ pub(super) async fn take_out(
     let Some(before) = due else { return Ok(None) };
     let done = stream.purge().sequence(before).await.map_err(|error| error.to_string())?;
     track.marks().drop_to(before);
-    if done.purged > 0 {
-        let labels = [("type", track.saga_type.clone())];
-        metrics::counter!("saga_purged_messages_total", &labels).increment(done.purged);
-        tracing::debug!(stream = track.stream, before, purged = done.purged, "a stretch is over");
-    }
+    count(track, done.purged);
+    tracing::debug!(stream = track.stream, before, purged = done.purged, "a stretch is over");
     Ok(Some(before))
 }
 

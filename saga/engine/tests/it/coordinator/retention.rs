@@ -194,3 +194,30 @@ async fn what_cannot_be_read_may_be_open_and_stays_until_somebody_purges_it() {
     assert!((1..10).contains(&purges), "{purges} purges");
     coordinator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_saga_that_was_open_for_long_keeps_its_history_for_as_long_as_others() {
+    let world = World::new(trip()).await;
+    let coordinator = world.coordinator_with(leaving(500, 60_000)).await;
+    world.start("old").await;
+    world.done("old", "flight").await;
+    play_through_by_hand(&world, "young").await;
+    until("the other history is gone", async || {
+        let told = world.told("young").await;
+        (told == ["mail.done.completed"], told)
+    })
+    .await;
+    // Passed over as open, and with all of the grace period before it.
+    assert_eq!(world.told("old").await.len(), 2);
+    for step in ["hotel", "mail"] {
+        world.done("old", step).await;
+    }
+    assert_eq!(world.told("old").await.len(), 4);
+    until("its history is gone, too", async || {
+        let told = world.told("old").await;
+        (told == ["mail.done.completed"], told)
+    })
+    .await;
+    assert_eq!(coordinator.alarms(), []);
+    coordinator.shutdown().await;
+}

@@ -105,8 +105,7 @@ async fn sagas_end_whatever_becomes_of_the_leader_of_their_stream() {
         coordinators.push(coordinator.start().await.unwrap());
     }
     let mut ids = Vec::new();
-    use Trouble::{Killed, OwnPaused, Paused, SteppedDown};
-    for what in [SteppedDown, Killed, Paused, OwnPaused] {
+    for what in [Trouble::SteppedDown, Trouble::Killed, Trouble::Paused, Trouble::OwnPaused] {
         let starts = (0..SAGAS).map(|number| {
             let id = format!("{what:?}{number}");
             started(&world, id.to_lowercase(), number)
