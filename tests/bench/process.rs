@@ -1,5 +1,6 @@
 //! What a process used, as the kernel counts it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::figure::Figure;
@@ -18,16 +19,26 @@ fn cpu(pid: u32) -> Duration {
     Duration::from_millis((field(11) + field(12)) * 1_000 / TICKS)
 }
 
-/// The NATS server that this process started for itself.
+/// The NATS server that this process started for itself; shells stand in between.
 fn own_server() -> Option<u32> {
-    let own = std::process::id().to_string();
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let pid = entry.file_name().to_str()?.parse().ok()?;
-        let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        let (name, fields) = text.rsplit_once(')')?;
-        let parent = fields.split_whitespace().nth(1)?;
-        (name.ends_with("(nats-server") && parent == own).then_some(pid)
-    })
+    let parents: BTreeMap<u32, (u32, String)> = std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (name, fields) = text.rsplit_once(')')?;
+            let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, (parent, name.split_once('(')?.1.to_owned())))
+        })
+        .collect();
+    let is_ours = |pid: u32| {
+        let up =
+            std::iter::successors(Some(pid), |pid| parents.get(pid).map(|(parent, _)| *parent));
+        up.take_while(|&pid| pid > 1).any(|pid| pid == std::process::id())
+    };
+    let servers = parents.iter().filter(|(_, (_, name))| name == "nats-server");
+    servers.map(|(&pid, _)| pid).find(|&pid| is_ours(pid))
 }
 
 /// Memory of a process that is in use now, in MiB.

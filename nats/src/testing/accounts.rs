@@ -5,8 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use async_nats::jetstream;
 
-/// How many tests of one binary can have an account. One costs the server little: 200 were tried.
-pub(super) const ACCOUNTS: usize = 200;
+/// How many tests of one binary can have an account. One costs the server little: 300 were tried.
+pub(super) const ACCOUNTS: usize = 300;
 
 /// The accounts that a server declares, and their password.
 #[derive(Debug)]

@@ -118,8 +118,18 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         let Some(plan) = self.plans.iter().find(|plan| plan.serves(record)) else {
             return self.foreign(record, delivery.role).await;
         };
+        let lane = match delivery.role {
+            Role::Forward => Some(Lane::Forward),
+            Role::Backward => Some(Lane::Backward),
+            Role::Ending => None,
+        };
+        // Whatever becomes due later has a message of its own. In a rollback nearly all messages
+        // are for others.
+        if lane.is_some_and(|lane| decide(plan, record, &self.service, lane).is_empty()) {
+            return Verdict::Ack;
+        }
         let is_fresh = self.is_fresh(plan, &delivery);
-        let Delivery { stored, role, attempt } = delivery;
+        let Delivery { stored, attempt, .. } = delivery;
         let (record, at_ms) = (&stored.record, stored.at_ms);
         let tail = if is_fresh {
             Tail::from(stored)
@@ -130,11 +140,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 Err(error) => return self.unreadable(&error, attempt),
             }
         };
-        let lane = match role {
-            Role::Forward => Lane::Forward,
-            Role::Backward => Lane::Backward,
-            Role::Ending => return self.mirror(plan, &tail, attempt, is_fresh).await,
-        };
+        let Some(lane) = lane else { return self.mirror(plan, &tail, attempt, is_fresh).await };
         let mut actions = decide(plan, &tail.stored.record, &self.service, lane);
         let turn = |action: Action, tail: Tail| {
             let step = plan.step(action.step())?;

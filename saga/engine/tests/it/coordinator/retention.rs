@@ -79,7 +79,7 @@ async fn the_last_message_leaves_after_the_retention_time_and_the_id_is_free_aga
     assert!(!again.repeated);
     world.done("a", "flight").await;
     // Longer than both retention times: that nothing happens cannot be awaited.
-    tokio::time::sleep(Duration::from_millis(7_500)).await;
+    tokio::time::sleep(Duration::from_millis(8_500)).await;
     // The purges named a sequence: the saga that was started again is not touched.
     assert_eq!(world.told("a").await.len(), 2);
     for coordinator in [coordinator, slower] {
