@@ -35,7 +35,7 @@ impl Broker {
     /// An account that nobody else has.
     ///
     /// # Panics
-    /// When there are none left: one test binary has [`ACCOUNTS`].
+    /// When there are none left: one test binary has 300.
     pub fn account(&self) -> Account {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
         assert!(number < ACCOUNTS, "the test server has {ACCOUNTS} accounts, and all are taken");
