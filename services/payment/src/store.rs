@@ -20,8 +20,8 @@ pub const SCHEMA: &str = include_str!("../schema.surql");
 /// Rows of a ledger at most: one charge and one refund, two sides each.
 const LEDGER_ROWS: usize = 4;
 
-const CREATE: &str = "CREATE type::record('payment', $m.order) CONTENT $m.payment RETURN NONE;";
-const ENTER: &str = "INSERT INTO ledger $m.entries RETURN NONE;";
+const CREATE: &str = "INSERT INTO payment $all RETURN NONE";
+const ENTER: &str = "INSERT INTO ledger array::flatten($all.entries) RETURN NONE";
 const REFUNDED: &str = "
     LET $refunded = (UPDATE type::record('payment', $m.order)
         SET status = 'refunded', updated_at = $m.at
@@ -72,6 +72,13 @@ struct StoredEntry {
     amount: i64,
     currency: Currency,
     at: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct NewPayment<'a> {
+    id: &'a str,
+    #[serde(flatten)]
+    payment: &'a StoredPayment,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,7 +137,9 @@ impl Payments {
 
 /// Writes a payment that is not there yet, and everything in its ledger.
 pub fn create(order: &str, payment: &StoredPayment, ledger: &Ledger) -> Work {
-    let work = Work::one(CREATE, json!({ "order": order, "payment": payment }));
+    let row = NewPayment { id: order, payment };
+    // Types of this crate have string keys and no floats: they always are JSON.
+    let work = Work::one(CREATE, serde_json::to_value(row).unwrap_or_default());
     if ledger.entries().is_empty() { work } else { work.and(ENTER, entries(order, ledger, 0)) }
 }
 
