@@ -36,6 +36,11 @@ test-engine *options:
 model *cases:
     CARGO_TARGET_DIR={{ cache }}/engine cargo run -p jetsaga-model --bin model -- {{ cases }}
 
+# Random schedules of the real engine; JETSAGA_SEED and JETSAGA_SCHEDULES choose which (docs/model.md)
+[group('check')]
+schedules *options:
+    CARGO_TARGET_DIR={{ cache }}/engine JETSAGA_SCHEDULES=${JETSAGA_SCHEDULES:-100000} cargo test --release -p saga-engine --lib schedules -- --nocapture {{ options }}
+
 # Format and clippy, warnings denied
 [group('check')]
 lint:

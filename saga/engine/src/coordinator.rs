@@ -35,6 +35,8 @@ mod book;
 mod checkpoint;
 mod clock;
 mod desk;
+#[cfg(test)]
+pub(crate) mod detached;
 mod entry;
 mod follower;
 mod holding;

@@ -48,6 +48,8 @@ pub mod follow;
 pub mod kv_barrier;
 pub mod log;
 pub mod participant;
+#[cfg(test)]
+mod schedules;
 pub mod step;
 pub mod testing;
 pub mod topology;

@@ -18,7 +18,7 @@ use crate::step::{Mirror, Step};
 use crate::testing::fault::Faults;
 
 mod audit;
-mod backoff;
+pub(crate) mod backoff;
 pub(crate) mod executor;
 mod handle;
 pub(crate) mod handler;
@@ -236,7 +236,11 @@ impl<B: Barrier<Work: Default>> Participant<B> {
         }
         let (valve, plans) = (self.valve.clone(), self.plans.clone());
         let (has_steps, has_mirror) = (!self.steps.is_empty(), self.mirror.is_some());
-        let worker = Arc::new(self.worker(Arc::new(wall_clock), engine.log().clone()));
+        let worker = Arc::new(self.worker(
+            Arc::new(wall_clock),
+            Arc::new(backoff::random),
+            engine.log().clone(),
+        ));
         let (ends, tasks) = (Ends::default(), TaskTracker::new());
         let mut lanes = Vec::new();
         for (stream, token) in streams(&plans) {
@@ -324,13 +328,19 @@ impl<B: Barrier<Work: Default>> Participant<B> {
         Ok(())
     }
 
-    pub(crate) fn worker(self, clock: executor::Clock, log: Arc<dyn crate::log::Log>) -> Worker<B> {
+    pub(crate) fn worker(
+        self,
+        clock: executor::Clock,
+        jitter: backoff::Jitter,
+        log: Arc<dyn crate::log::Log>,
+    ) -> Worker<B> {
         let meter = Arc::new(Meter::new(&self.service));
         let bench = Arc::new(Bench {
             barrier: Arc::new(self.barrier),
             steps: self.steps,
             mirror: self.mirror,
             clock,
+            jitter,
             meter: Arc::clone(&meter),
             commit: tokio::sync::Mutex::new(()),
         });

@@ -1,11 +1,12 @@
 //! The server's clock. A coordinator's own wall clock is never asked.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Now, by the server: the time stamp of its last answer and the monotonic time since.
 #[derive(Debug, Default)]

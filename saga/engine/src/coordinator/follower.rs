@@ -153,7 +153,8 @@ fn raise_stuck(office: &Office, track: &Track) {
 
 const STUCK: &str = "an undo failed: nudge it, or undo it by hand and settle it";
 
-fn catch_up(track: &Track) {
+/// Everything that was in the stream has been read.
+pub(super) fn catch_up(track: &Track) {
     let mut book = track.book();
     if !book.is_caught_up {
         book.is_caught_up = true;
@@ -182,11 +183,17 @@ async fn take(
             return;
         }
     };
+    let size = message.payload.len();
+    note(office, track, Seen { record: Arc::new(record), size, sequence, at_ms }).await;
+}
+
+/// Takes note of one message that was read.
+pub(super) async fn note(office: &Arc<Office>, track: &Arc<Track>, seen: Seen) {
+    let record = &seen.record;
     let plan = match office.engine.known(&record.saga_type, record.definition.version) {
-        Some(plan) if plan.serves(&record) => Some(plan),
-        _ => office.plan_of(&record).await,
+        Some(plan) if plan.serves(record) => Some(plan),
+        _ => office.plan_of(record).await,
     };
-    let seen = Seen { record: Arc::new(record), size: message.payload.len(), sequence, at_ms };
     let (noted, is_sooner) = {
         let mut book = track.book();
         let holds = office.holds(&track.saga_type);

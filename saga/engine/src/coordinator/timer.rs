@@ -36,6 +36,7 @@ pub(super) async fn keep_time(office: Arc<Office>, track: Arc<Track>, room: Arc<
             Taken::Nothing(nap) => nap,
         };
         tokio::select! {
+            biased;
             () = office.stop.cancelled() => return,
             () = track.changed.notified() => {}
             () = tokio::time::sleep(nap) => {}
@@ -45,6 +46,7 @@ pub(super) async fn keep_time(office: Arc<Office>, track: Arc<Track>, room: Arc<
 
 async fn permit(office: &Office, room: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     tokio::select! {
+        biased;
         () = office.stop.cancelled() => None,
         permit = Arc::clone(room).acquire_owned() => permit.ok(),
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use saga_core::barrier::{Key, Row};
 use tokio::sync::{mpsc, oneshot};
 
+use super::backoff::Jitter;
 use super::handler::{Endings, Handler, guarded};
 use super::meter::Meter;
 use super::op::{Next, Op, Reply, Task};
@@ -30,6 +31,7 @@ pub(crate) struct Bench<B: Barrier> {
     pub(crate) mirror: Option<Arc<dyn Endings<B::Work>>>,
     /// Milliseconds since the epoch.
     pub(crate) clock: Clock,
+    pub(crate) jitter: Jitter,
     pub(crate) meter: Arc<Meter>,
     /// One commit at a time.
     pub(crate) commit: tokio::sync::Mutex<()>,

@@ -285,7 +285,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     fn unreadable(&self, error: &ReadError, attempt: u32) -> Verdict {
         tracing::warn!(%error, "a saga cannot be read: its message comes again");
         self.meter.again();
-        Verdict::Nak(super::backoff::pause(BACKOFF, attempt))
+        Verdict::Nak(self.backoff(BACKOFF, attempt))
     }
 
     /// A record of a definition that this participant does not serve.
@@ -316,9 +316,11 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         let saga = &turn.tail.stored.record.id;
         tracing::debug!(saga, step = turn.step.name, why, "comes again");
         self.meter.again();
-        Outcome::Later(
-            pause.unwrap_or_else(|| super::backoff::pause(turn.step.backoff, turn.attempt)),
-        )
+        Outcome::Later(pause.unwrap_or_else(|| self.backoff(turn.step.backoff, turn.attempt)))
+    }
+
+    fn backoff(&self, backoff: Backoff, attempt: u32) -> Duration {
+        super::backoff::pause(&self.bench.jitter, backoff, attempt)
     }
 
     /// Somebody may be in the middle until then: not an attempt, only a wait.
@@ -333,7 +335,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
 
     fn left(&self, until_ms: i64) -> Duration {
         let left = until_ms.saturating_sub((self.bench.clock)()).max(0);
-        super::backoff::after(u64::try_from(left).unwrap_or(0))
+        super::backoff::after(&self.bench.jitter, u64::try_from(left).unwrap_or(0))
     }
 
     /// Asks the fail-point; `None`: go on.
@@ -389,7 +391,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         }
         let outcome = if let Reply::Again(pause, _) = self.ending.perform(op).await {
             self.meter.again();
-            Outcome::Later(pause.unwrap_or_else(|| super::backoff::pause(BACKOFF, attempt)))
+            Outcome::Later(pause.unwrap_or_else(|| self.backoff(BACKOFF, attempt)))
         } else {
             let died = self.fault(Point::AfterEffect, &id, SAGA, attempt).await;
             died.unwrap_or(Outcome::Finished)

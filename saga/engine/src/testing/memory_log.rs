@@ -34,7 +34,7 @@ impl MemoryLog {
 }
 
 /// Whether a subject matches a filter with `*` and `>`.
-fn matches(filter: &str, subject: &str) -> bool {
+pub(crate) fn matches(filter: &str, subject: &str) -> bool {
     let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
     loop {
         match (filter.next(), subject.next()) {
@@ -71,7 +71,11 @@ impl Log for MemoryLog {
     }
 
     async fn last(&self, plan: &Plan, id: &str, _at_least: u64) -> Result<Option<Tail>, ReadError> {
-        Ok(self.history(plan, id, 0).await?.pop().map(Tail::from))
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = messages.iter().rev().map(|(_, stored)| stored);
+        let mut same =
+            last.filter(|stored| stored.record.id == id && stored.record.saga_type == plan.name());
+        Ok(same.next().cloned().map(Tail::from))
     }
 
     async fn history(

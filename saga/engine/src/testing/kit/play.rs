@@ -12,6 +12,7 @@ use crate::barrier::Barrier;
 use crate::log::advance::{Advanced, advance, start};
 use crate::log::{Log as _, Stored, Tail, Trace};
 use crate::participant::Participant;
+use crate::participant::backoff::random;
 use crate::participant::wall_clock;
 use crate::participant::worker::{Delivery, Role, Verdict, Worker};
 use crate::testing::MemoryLog;
@@ -61,7 +62,11 @@ impl<B: Barrier<Work: Default>> Stage<B> {
         let log = MemoryLog::new(clock.clone());
         let trap: Arc<Mutex<Option<Trap>>> = Arc::default();
         let faults = faults(Arc::clone(&trap), log.clone(), Arc::clone(&plan));
-        let worker = participant.faults(faults).worker(Arc::new(clock), Arc::new(log.clone()));
+        let worker = participant.faults(faults).worker(
+            Arc::new(clock),
+            Arc::new(random),
+            Arc::new(log.clone()),
+        );
         Self { worker, log, plan, service, outputs, skipped_ms, trap }
     }
 
