@@ -125,6 +125,7 @@ impl Hub {
             live,
             past,
             last: None,
+            began_ms: None,
             after,
             is_over: false,
         }
@@ -181,6 +182,7 @@ pub struct Follower {
     past: Option<IntoIter<Stored>>,
     /// Sequence and number of the last event that was read from the stream or taken live.
     last: Option<(u64, u64)>,
+    began_ms: Option<i64>,
     after: u64,
     is_over: bool,
 }
@@ -214,6 +216,9 @@ impl Follower {
                 },
             };
             self.last = Some((next.sequence, next.record.n));
+            if next.record.n == 1 {
+                self.began_ms = Some(next.at_ms);
+            }
             // Whoever asks for what comes after the end asks for nothing.
             self.is_over = next.record.status.is_end();
             if next.sequence > self.after {
@@ -235,6 +240,12 @@ impl Follower {
             Ok(None)
         };
         tokio::time::timeout(limit, end).await.unwrap_or(Ok(None))
+    }
+
+    /// When the saga's first event was stored, in milliseconds since the epoch by the server's
+    /// clock; `None` when it did not pass here (yet).
+    pub fn began_ms(&self) -> Option<i64> {
+        self.began_ms
     }
 
     fn is_known(&self, stored: &Stored) -> bool {

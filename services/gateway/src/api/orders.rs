@@ -118,7 +118,8 @@ impl Orders {
         ticket.started(shared.orders.plan(), &started);
         let replayed = replayed(&started);
         if let Some(end) = follower.end(limit).await.map_err(|error| unavailable(&error))? {
-            return self.ended(&id, &end, replayed, limit).await;
+            let began_ms = follower.began_ms();
+            return self.ended(&id, &end, began_ms, replayed, limit).await;
         }
         let applied = Some(prefer::applied(limit));
         Ok(Placed::Accepted(Json(accepted(&id)), location(&id), replayed, applied))
@@ -256,6 +257,7 @@ impl Orders {
         &self,
         id: &OrderId,
         end: &Stored,
+        began_ms: Option<i64>,
         replayed: Option<String>,
         limit: Duration,
     ) -> Result<Placed> {
@@ -272,7 +274,13 @@ impl Orders {
             let problem = Problem::conflict("order_cancelled", detail);
             return Err(Problem { errors: vec![field], ..problem }.into());
         }
-        let order = self.order(id).await?;
+        let order = match began_ms {
+            Some(began_ms) => {
+                view::order(end, began_ms).map_err(|error| Problem::internal(&error))?
+            }
+            // Somebody repeats the order after retention took the beginning.
+            None => self.order(id).await?,
+        };
         let applied = Some(prefer::applied(limit));
         Ok(Placed::Confirmed(Json(order), location(id), replayed, applied))
     }
