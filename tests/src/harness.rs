@@ -67,7 +67,7 @@ impl Default for Setup {
             only,
             faults,
             view: false,
-            orders_in_work: 1_000,
+            orders_in_work: 400,
         }
     }
 }

@@ -224,6 +224,12 @@ pub trait Mirror: Send + Sync + 'static {
     /// As [`Step::Work`].
     type Work: Send + Sync + Default + 'static;
 
+    /// Whether endings with this status are taken note of; others cost no transaction and leave no
+    /// row. It must not change, or what came before the change was never noted.
+    fn concerns(&self, _status: saga_core::Status) -> bool {
+        true
+    }
+
     /// Takes note of endings (completed, rolled back, or stuck). One answer per ending, in their
     /// order; each is committed once, and never after a later one of the same saga.
     fn ended(
@@ -232,7 +238,7 @@ pub trait Mirror: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<MirrorAnswer<Self::Work>>> + Send;
 
     /// For an audit: compares what the service keeps with these endings, all of which it took note
-    /// of. One list of findings per ending, in their order and in words; an empty one, or none at
+    /// of, or that do not concern it. One list of findings per ending, in their order and in words; an empty one, or none at
     /// all, says that nothing is wrong. Changes nothing.
     ///
     /// # Errors

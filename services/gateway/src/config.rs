@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-/// Unless told otherwise: some seconds of work.
-const ORDERS_IN_WORK_MAX: usize = 1_000;
+/// Unless told otherwise: half a second of work for two cores.
+const ORDERS_IN_WORK_MAX: usize = 400;
 
 /// Settings of the gateway.
 #[derive(Debug, Clone, Copy, Args)]

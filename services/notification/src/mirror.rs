@@ -51,10 +51,12 @@ impl Mirror for TellCancelled {
 
     /// Nothing is said about completed sagas, whose step sent the confirmation, nor about stuck
     /// ones: their customers hear once it is certain what becomes of the order.
+    fn concerns(&self, status: Status) -> bool {
+        status == Status::RolledBack
+    }
+
     async fn ended(&self, endings: &[Ending<OrderInput>]) -> Vec<MirrorAnswer<Work>> {
-        let is_told = |ending: &&Ending<OrderInput>| ending.record.status == Status::RolledBack;
-        let drafts: Result<Vec<_>, _> =
-            endings.iter().filter(is_told).map(|ending| self.draft(ending)).collect();
+        let drafts: Result<Vec<_>, _> = endings.iter().map(|ending| self.draft(ending)).collect();
         let drafts = match drafts {
             Ok(drafts) => drafts,
             Err(error) => {
@@ -64,20 +66,11 @@ impl Mirror for TellCancelled {
                     .collect();
             }
         };
-        let mut sent = match drafts.len() {
-            0 => Vec::new(),
-            _ => self.post.send(drafts).await,
-        }
-        .into_iter();
-        let answer = |ending: &Ending<OrderInput>| match Some(ending).filter(is_told) {
-            None => MirrorAnswer::Commit(Work::none()),
-            Some(_) => match sent.next() {
-                Some((delivery, Outcome::Settled)) => MirrorAnswer::Commit(store::put(&delivery)),
-                Some((_, Outcome::Again(why))) => MirrorAnswer::Again(None, why),
-                None => MirrorAnswer::Again(None, "no answer".to_owned()),
-            },
+        let answer = |(delivery, outcome)| match outcome {
+            Outcome::Settled => MirrorAnswer::Commit(store::put(&delivery)),
+            Outcome::Again(why) => MirrorAnswer::Again(None, why),
         };
-        endings.iter().map(answer).collect()
+        self.post.send(drafts).await.into_iter().map(answer).collect()
     }
 
     async fn audit(&self, endings: &[Ending<OrderInput>]) -> Result<Vec<Vec<String>>, String> {

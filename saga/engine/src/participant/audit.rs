@@ -164,9 +164,9 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         for look in looks {
             look.steps =
                 self.own(look.plan).map(|step| (step.to_owned(), rows.next().flatten())).collect();
-            look.has_mirror = self.bench.mirror.is_some();
-            if look.has_mirror {
+            if let Some(mirror) = &self.bench.mirror {
                 look.ending = rows.next().flatten();
+                look.has_mirror = mirror.concerns(look.asked.record.status);
             }
         }
         Ok(())
@@ -191,7 +191,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         }
     }
 
-    /// Asks the mirror what it keeps of endings that it has taken note of.
+    /// Asks the mirror what it keeps of endings that it has taken note of, or that do not concern it.
     async fn endings(&self, looks: &[Look<'_>], told: &mut Told) {
         let Some(mirror) = &self.bench.mirror else { return };
         let seen = looks.iter().filter(|look| look.is_mirrored());

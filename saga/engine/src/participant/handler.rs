@@ -39,6 +39,7 @@ pub(crate) type Audited = Result<Vec<Vec<String>>, String>;
 #[async_trait]
 pub(crate) trait Endings<W>: Send + Sync {
     fn reads_input(&self, input: &Value) -> Result<(), String>;
+    fn concerns(&self, status: saga_core::Status) -> bool;
     async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<W>>;
     async fn audit(&self, endings: &[&Ending<Value>]) -> Audited;
 }
@@ -106,6 +107,10 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
 impl<M: Mirror> Endings<M::Work> for Typed<M> {
     fn reads_input(&self, input: &Value) -> Result<(), String> {
         read::<M::Input>(input).map(drop)
+    }
+
+    fn concerns(&self, status: saga_core::Status) -> bool {
+        self.0.concerns(status)
     }
 
     async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<M::Work>> {

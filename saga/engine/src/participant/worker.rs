@@ -125,7 +125,11 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         };
         // Whatever becomes due later has a message of its own. In a rollback nearly all messages
         // are for others.
-        if lane.is_some_and(|lane| decide(plan, record, &self.service, lane).is_empty()) {
+        let asks_something = match lane {
+            Some(lane) => !decide(plan, record, &self.service, lane).is_empty(),
+            None => self.is_mirrored(record),
+        };
+        if !asks_something {
             return Verdict::Ack;
         }
         let is_fresh = self.is_fresh(plan, &delivery);
@@ -360,11 +364,17 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         }
     }
 
+    /// Whether it is an ending that the service takes note of.
+    fn is_mirrored(&self, record: &Record) -> bool {
+        let is_ending = record.status.is_end() || record.status == saga_core::Status::Stuck;
+        let mirror = self.bench.mirror.as_ref();
+        is_ending && mirror.is_some_and(|mirror| mirror.concerns(record.status))
+    }
+
     /// Follows an ending into the service's own database.
     async fn mirror(&self, plan: &Arc<Plan>, tail: &Tail, attempt: u32, is_fresh: bool) -> Verdict {
         let record = &tail.stored.record;
-        let is_ending = record.status.is_end() || record.status == saga_core::Status::Stuck;
-        let Some(mirror) = self.bench.mirror.as_ref().filter(|_| is_ending) else {
+        let Some(mirror) = self.bench.mirror.as_ref().filter(|_| self.is_mirrored(record)) else {
             return Verdict::Ack;
         };
         if let Err(why) = mirror.reads_input(&record.input) {

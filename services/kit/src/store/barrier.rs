@@ -21,6 +21,12 @@ DEFINE FIELD saga_id ON barrier TYPE string;
 DEFINE FIELD step ON barrier TYPE string;
 DEFINE FIELD state ON barrier TYPE string;
 DEFINE FIELD row ON barrier TYPE string;
+-- migration: 0002 the key says the rest, and each field costs time
+UPDATE barrier UNSET saga_type, saga_id, step, state RETURN NONE;
+REMOVE FIELD saga_type ON barrier;
+REMOVE FIELD saga_id ON barrier;
+REMOVE FIELD step ON barrier;
+REMOVE FIELD state ON barrier;
 ";
 
 /// The business change of one step: statements that are run in the barrier's transaction.
@@ -146,14 +152,7 @@ fn transaction(changes: &[Change<Work>]) -> Result<(String, Value), Error> {
     let mut updated = Vec::new();
     let mut works: Vec<(&'static str, Vec<&Value>)> = Vec::new();
     for change in changes {
-        let mut row = json!({
-            "id": change.key.effect_id(),
-            "saga_type": change.key.saga_type,
-            "saga_id": change.key.id,
-            "step": change.key.step,
-            "state": change.row.state,
-            "row": text_of(&change.row)?,
-        });
+        let mut row = json!({ "id": change.key.effect_id(), "row": text_of(&change.row)? });
         match &change.seen {
             None => created.push(row),
             Some(seen) => {
@@ -193,8 +192,8 @@ fn transaction(changes: &[Change<Work>]) -> Result<(String, Value), Error> {
 }
 
 const UPDATE: &str = "FOR $m IN $updated {
-    LET $changed = (UPDATE type::record('barrier', $m.id) SET state = $m.state, row = $m.row
-        WHERE row = $m.seen RETURN VALUE state);
+    LET $changed = (UPDATE type::record('barrier', $m.id) SET row = $m.row
+        WHERE row = $m.seen RETURN VALUE true);
     IF array::len($changed) == 0 { THROW 'raced' };
 };
 ";

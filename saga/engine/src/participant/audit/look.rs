@@ -21,7 +21,7 @@ pub(super) struct Look<'a> {
     floors: Floors,
     /// The steps of this service with their rows.
     pub(super) steps: Vec<(String, Option<Row>)>,
-    /// The service follows endings.
+    /// The service takes note of such an ending.
     pub(super) has_mirror: bool,
     /// The row of its mirror.
     pub(super) ending: Option<Row>,
@@ -74,11 +74,12 @@ impl<'a> Look<'a> {
         Some((check, record))
     }
 
-    /// Whether the mirror took note of the ending.
+    /// Whether the mirror took note of the ending, or does not have to.
     pub(super) fn is_mirrored(&self) -> bool {
         let record = &self.asked.record;
         let is_own = |row: &Row| row.request == record.request && row.n == Some(record.n);
-        record.status.is_end() && self.ending.as_ref().is_some_and(is_own)
+        let is_noted = !self.has_mirror || self.ending.as_ref().is_some_and(is_own);
+        record.status.is_end() && is_noted
     }
 
     pub(super) fn as_ending(&self) -> Ending<Value> {

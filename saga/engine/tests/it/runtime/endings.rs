@@ -7,7 +7,9 @@ use std::time::Duration;
 use saga_core::{Author, Change, Event, Status};
 use saga_engine::log::advance::{Advanced, advance};
 use saga_engine::testing::{Fault, Faults, Place, Point};
-use saga_engine::{Ending, Engine, Mirror, MirrorAnswer, Participant, ParticipantHandle, Stored};
+use saga_engine::{
+    Ending, Engine, Mirror, MirrorAnswer, Participant, ParticipantHandle, Stored, audit,
+};
 use serde_json::{Value, json};
 
 use super::books::{Books, Entry};
@@ -16,6 +18,8 @@ use super::world::{World, trip, until};
 /// Remembers what it was told, and has books of its own.
 #[derive(Clone, Default)]
 struct Desk {
+    /// It wants to hear of these alone; of all when there are none.
+    only: Vec<Status>,
     heard: Arc<Mutex<Vec<String>>>,
     books: Books,
 }
@@ -23,6 +27,10 @@ struct Desk {
 impl Mirror for Desk {
     type Input = Value;
     type Work = Entry;
+
+    fn concerns(&self, status: Status) -> bool {
+        self.only.is_empty() || self.only.contains(&status)
+    }
 
     async fn ended(&self, endings: &[Ending<Value>]) -> Vec<MirrorAnswer<Entry>> {
         let told = |ending: &Ending<Value>| {
@@ -103,6 +111,24 @@ async fn a_consumer_of_endings_that_is_made_again_tells_none_again() {
     let written = desk.books.entries();
     let whose: BTreeSet<&String> = written.iter().map(|(id, ..)| id).collect();
     assert_eq!((written.len(), whose.len()), (15, 15), "{written:?}");
+}
+
+#[tokio::test]
+async fn an_ending_that_does_not_concern_a_mirror_costs_it_nothing() {
+    let world = World::new(trip()).await;
+    let (books, seen) = (Books::default(), Arc::default());
+    let desk = Desk { only: vec![Status::RolledBack], ..Desk::default() };
+    let _services = world.serve_all(&books).await;
+    let running = desk.open(&world, &seen).await;
+    let ids = world.start_many("s", 40).await;
+    world.assert_ended(&ids, &books).await;
+    world.drained("desk-end").await;
+    let told = desk.told();
+    assert!(told.keys().all(|id| id.ends_with(".rolled_back")), "{told:?}");
+    assert_eq!((told.len(), desk.books.entries().len()), (8, 8));
+    assert_eq!(running.stats().dead_letters, 0);
+    let report = audit::world(&Engine::new(world.client.clone()), &[Arc::clone(&world.plan)]).await;
+    assert_eq!(report.unwrap().findings, []);
 }
 
 #[tokio::test]
