@@ -75,7 +75,7 @@ fn no_acknowledged_order_is_lost_or_half_done_after_kill_9() {
         for id in &all {
             shop.agrees_with_its_record(id).await;
         }
-        shop.sums_agree(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        shop.all_agree(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
         shop.stop().await;
     });
 }

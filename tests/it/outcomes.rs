@@ -25,7 +25,7 @@ fn an_order_completes() {
         let order = shop.get(&format!("/v1/orders/{id}")).await.body;
         assert_eq!(order["total"], json!({ "amount": 2 * 590 + 1_450, "currency": "EUR" }));
         assert_eq!(shop.allocated("tea-assam").await, 2);
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         shop.stop().await;
     });
 }
@@ -53,7 +53,7 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
             )
             .await,
         ];
-        shop.sums_agree(&ids.each_ref().map(String::as_str)).await;
+        shop.all_agree(&ids.each_ref().map(String::as_str)).await;
         assert_eq!(shop.allocated("tea-assam").await, 0);
         shop.stop().await;
     });
@@ -69,7 +69,7 @@ fn a_lost_answer_of_the_provider_is_found_out_and_never_charged_twice() {
             ends(&shop, "pm_fault_charged_then_500", TEA, Ending::Confirmed).await,
             ends(&shop, "pm_fault_down_for_1s", TEA, Ending::Confirmed).await,
         ];
-        shop.sums_agree(&ids.each_ref().map(String::as_str)).await;
+        shop.all_agree(&ids.each_ref().map(String::as_str)).await;
         assert_eq!(shop.provider().await["charged"], 3);
         shop.stop().await;
     });
@@ -88,7 +88,7 @@ fn a_charge_that_arrives_after_we_gave_up_is_harmless() {
         let arrivals = format!("{}/admin/arrivals", shop.service("payment-provider"));
         let answer = reqwest::Client::new().post(arrivals).send().await;
         assert!(answer.is_ok_and(|answer| answer.status().is_success()));
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         shop.stop().await;
     });
 }
@@ -100,7 +100,7 @@ fn a_refund_that_fails_twice_works_in_the_end() {
         let lines = [("mug-sold-out", 1)];
         let cancelled = Ending::Cancelled("out_of_stock");
         let id = ends(&shop, "pm_fault_refund_fails_twice", &lines, cancelled).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         shop.stop().await;
     });
 }
@@ -121,7 +121,7 @@ fn a_refund_that_never_works_is_visible_and_goes_on_when_nudged() {
         let nudged = shop.wish(&id, "nudge", json!({ "step": "payment" })).await;
         assert_eq!(nudged.status, 200, "{nudged:?}");
         shop.agrees(&id, Ending::Cancelled("out_of_stock")).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         let again = shop.wish(&id, "nudge", json!({ "step": "payment" })).await;
         assert!(matches!(again.status, 200 | 409), "{again:?}");
         shop.stop().await;
@@ -184,7 +184,7 @@ fn an_order_that_is_cancelled_while_it_runs_is_undone_and_once_confirmed_it_is_t
         let late = shop.post(&format!("/v1/orders/{done}/cancel"), &json!({})).await;
         assert_eq!(late.status, 409, "{late:?}");
         assert!(["too_late", "wrong_status"].contains(&late.code()), "{late:?}");
-        shop.sums_agree(&[&id, &done]).await;
+        shop.all_agree(&[&id, &done]).await;
         shop.stop().await;
     });
 }
@@ -204,7 +204,7 @@ fn a_step_that_is_late_is_timed_out_and_undone_when_its_service_can() {
         assert_eq!((settled.status, settled.code()), (409, "not_given_up"), "{settled:?}");
         shop.fault("down", "off").await;
         shop.agrees(&id, Ending::Cancelled("timeout")).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         shop.stop().await;
     });
 }
@@ -232,7 +232,7 @@ fn a_saga_that_passes_its_deadline_is_rolled_back() {
         assert_eq!(record["cause"]["code"], "expired", "{record}");
         shop.fault("down", "off").await;
         shop.agrees(&id, Ending::Cancelled("expired")).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         shop.stop().await;
     });
 }
@@ -296,7 +296,7 @@ fn the_first_answer_is_the_only_one() {
         assert_eq!((other.status, other.code()), (422, "idempotency_key_reused"), "{other:?}");
         shop.agrees(&first.id(), Ending::Confirmed).await;
         assert_eq!(post("k-1", 1).await.body, first.body, "also after the end");
-        shop.sums_agree(&[&first.id()]).await;
+        shop.all_agree(&[&first.id()]).await;
         shop.stop().await;
     });
 }

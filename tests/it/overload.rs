@@ -42,7 +42,7 @@ fn orders_beyond_what_is_in_work_are_told_to_come_again_and_taken_later() {
         }
         // What was shed left nothing behind.
         assert_eq!(shop.all().await.len(), all.len());
-        shop.sums_agree(&all).await;
+        shop.all_agree(&all).await;
         shop.stop().await;
     });
 }

@@ -68,7 +68,7 @@ async fn everybody_agrees(shop: &Front, acknowledged: &[String]) {
         assert!(all.contains(id), "{id} was acknowledged and is lost");
     }
     join_all(all.iter().map(|id| shop.agrees_with_its_record(id))).await;
-    shop.sums_agree(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    shop.all_agree(&all.iter().map(String::as_str).collect::<Vec<_>>()).await;
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_service_that_sleeps_past_its_time_out_and_wakes_has_no_effect() {
         shop.agrees(&late, Ending::Cancelled("timeout")).await;
         let next = shop.place(demo::VISA, TEA).await;
         shop.agrees(&next, Ending::Confirmed).await;
-        shop.sums_agree(&[&late, &next]).await;
+        shop.all_agree(&[&late, &next]).await;
     });
 }
 

@@ -38,7 +38,7 @@ async fn all_agree(shop: &Shop, placed: &[(String, Ending)]) {
     for (id, ending) in placed {
         shop.agrees(id, *ending).await;
     }
-    shop.sums_agree(&placed.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>()).await;
+    shop.all_agree(&placed.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>()).await;
 }
 
 /// Everything that must not change: records, mails, payments, the provider's book, stock.
@@ -205,7 +205,7 @@ fn a_step_that_arrives_after_its_undo_has_no_effect() {
         pause(shop.engine(), &forward, false).await;
         drained(shop.engine()).await;
         shop.agrees(&id, Ending::Cancelled("cancelled")).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         assert_eq!(shop.provider().await["charged"], 0);
         shop.stop().await;
     });
@@ -226,7 +226,7 @@ fn a_participant_that_wakes_after_its_time_out_has_no_effect() {
         pause(shop.engine(), &backward, false).await;
         shop.agrees(&id, Ending::Cancelled("timeout")).await;
         drained(shop.engine()).await;
-        shop.sums_agree(&[&id]).await;
+        shop.all_agree(&[&id]).await;
         assert_eq!(shop.allocated("tea-assam").await, 0);
         shop.stop().await;
     });

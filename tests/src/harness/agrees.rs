@@ -1,7 +1,7 @@
 //! After the end: ledger, provider, stock, order, mails and record say the same.
 
 use saga_core::{Status, StepState, verify, verify_start};
-use saga_engine::Stored;
+use saga_engine::{Stored, audit};
 use serde_json::Value;
 
 use super::{Front, eventually};
@@ -96,6 +96,28 @@ impl Front {
                 assert_eq!(stock.body["allocated"], quantity, "{sku}");
             }
         }
+    }
+
+    /// [`Front::sums_agree`], and an audit of everything finds nothing.
+    pub async fn all_agree(&self, ids: &[&str]) {
+        self.sums_agree(ids).await;
+        self.audit_is_clean().await;
+    }
+
+    /// The audit that operators run finds nothing: every record, every row, every effect.
+    async fn audit_is_clean(&self) {
+        let plans = self.engine().registered().await.expect("definitions are registered");
+        eventually("the audit is clean", async || {
+            let report = audit::world(self.engine(), &plans).await;
+            let report = report.map_err(|error| error.to_string())?;
+            let is_behind = report.services.values().any(|service| service.behind > 0);
+            if report.findings.is_empty() && !is_behind {
+                Ok(())
+            } else {
+                Err(format!("{report:?}"))
+            }
+        })
+        .await;
     }
 
     /// Every record is what its event makes of the one before.
