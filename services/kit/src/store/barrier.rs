@@ -22,11 +22,11 @@ DEFINE FIELD step ON barrier TYPE string;
 DEFINE FIELD state ON barrier TYPE string;
 DEFINE FIELD row ON barrier TYPE string;
 -- migration: 0002 the key says the rest, and each field costs time
-UPDATE barrier UNSET saga_type, saga_id, step, state RETURN NONE;
 REMOVE FIELD saga_type ON barrier;
 REMOVE FIELD saga_id ON barrier;
 REMOVE FIELD step ON barrier;
 REMOVE FIELD state ON barrier;
+UPDATE barrier UNSET saga_type, saga_id, step, state RETURN NONE;
 ";
 
 /// The business change of one step: statements that are run in the barrier's transaction.

@@ -221,3 +221,24 @@ async fn a_hot_record_loses_no_update() {
     assert!(added > 60, "retries found a way for most: {added} of 80");
     store.close().await.unwrap();
 }
+
+#[tokio::test]
+async fn rows_of_an_earlier_release_are_read_and_go_on() {
+    let store = Store { connection: open::open(&StoreConfig::in_memory()).await.unwrap() };
+    schema::prepare(&store).await.unwrap();
+    let (first, _) = barrier::SCHEMA.split_once("-- migration: 0002").unwrap();
+    schema::migrate(&store, first, "kit").await.unwrap();
+    let (key, begun) = (Key::new("order", "a", "payment"), Row::begun("r", 5));
+    let row = json!({
+        "id": key.effect_id(), "row": serde_json::to_string(&begun).unwrap(),
+        "saga_type": "order", "saga_id": "a", "step": "payment", "state": "begun",
+    });
+    store.query("INSERT INTO barrier $row", json!({ "row": row })).await.unwrap();
+    schema::migrate(&store, barrier::SCHEMA, "kit").await.unwrap();
+    let keys = std::slice::from_ref(&key);
+    assert_eq!(store.read(keys).await.unwrap(), [Some(begun.clone())]);
+    let row = Row::done("r", json!({}));
+    let change = Change { key: key.clone(), seen: Some(begun), row, work: Work::none() };
+    assert!(store.commit(vec![change.clone()]).await.iter().all(Result::is_ok));
+    assert_eq!(store.read(keys).await.unwrap(), [Some(change.row)]);
+}
