@@ -36,6 +36,10 @@ async fn main() -> ExitCode {
     let Options { url } = Options::parse();
     let url = url.trim_end_matches('/').to_owned();
     let http = reqwest::Client::new();
+    if let Err(error) = http.get(format!("{url}/health/live")).send().await {
+        eprintln!("No shop answers at {url}: {error}. Start one with `just up`, or give --url.");
+        return ExitCode::FAILURE;
+    }
     let shows = ORDERS.iter().map(|kind| show(&http, &url, kind));
     let told = futures::future::join_all(shows).await;
     let mut code = ExitCode::SUCCESS;
