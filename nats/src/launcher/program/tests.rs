@@ -1,5 +1,4 @@
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -17,8 +16,11 @@ impl Fake {
 
     fn with(self, name: &str, script: &str) -> Self {
         let file = self.directory.path().join(name);
-        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by a child: a file that this process has open for writing is inherited by
+        // whatever another test starts in that moment, and as long as it is, it cannot be run.
+        let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod +x "$0""#;
+        let status = Command::new("sh").arg("-c").arg(write).arg(&file).arg(script).status();
+        assert!(status.unwrap().success());
         self
     }
 
