@@ -12,7 +12,7 @@ use tempfile::tempdir;
 
 use super::TellCancelled;
 use crate::{
-    sink::relay::Relay,
+    sink::relay::{Fault, Relay},
     testing::{AT, commit, files, id, input, post, relay, written},
 };
 
@@ -100,4 +100,17 @@ async fn a_dead_relay_delays() {
         let found = post.deliveries.of_order(&id(1)).await.unwrap();
         assert_eq!((found[0].status, found[0].attempts), (NotificationStatus::Pending, attempts));
     }
+}
+
+#[tokio::test]
+async fn a_mail_that_is_put_off_does_not_hold_up_its_neighbours() {
+    let relay_there = Relay::start().await;
+    relay_there.faults(&[Fault::Rcpt(451)]);
+    let post = post(relay(relay_there.port)).await;
+    let mirror = TellCancelled::new(Arc::clone(&post));
+    let answers = mirror.ended(&[1, 2, 3].map(rolled_back)).await;
+    let put_off = answers.iter().filter(|it| matches!(it, MirrorAnswer::Again(..))).count();
+    let sent = answers.iter().filter(|it| matches!(it, MirrorAnswer::Commit(..))).count();
+    assert_eq!((put_off, sent), (1, 2), "{answers:?}");
+    assert_eq!(relay_there.taken().len(), 2);
 }
