@@ -69,6 +69,7 @@ impl<B: Barrier<Work: Default>> Lane<B> {
         let (stream, consumer) = (&self.stream, &self.consumer);
         let mut source = Source::open(&self.client, &self.context, stream, consumer).await?;
         self.take_up(&mut source).await?;
+        source.end().await;
         // What was asked for still comes, and would come again only after `ack_wait`.
         while !self.ends.died.is_cancelled()
             && let Some(message) = source.rest().await

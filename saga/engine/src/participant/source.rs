@@ -4,7 +4,12 @@
 //! server has sent between the last look and the end of the subscription is dropped, and comes
 //! again only when the consumer's `ack_wait` has passed, half a minute later. Here requests are
 //! short, so that a source can stop asking and still take whatever it asked for.
+//!
+//! A consumer that hears nothing is asked for one message for a long time: each request that runs
+//! out makes the server look for messages again, and where many subjects lie between two messages
+//! for a consumer with several filters, that look goes through all subjects of the stream.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, Context};
@@ -19,8 +24,15 @@ const BATCH: usize = 256;
 /// How long the server keeps a request. It bounds how long an end takes, and tells an idle
 /// consumer from a server that has forgotten the request.
 const EXPIRES: Duration = Duration::from_secs(1);
-/// How much later than that the server may say so.
+/// The same after a request that ran out without a message.
+const IDLE_EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says in that time that it has the request still, where it may forget it
+/// without closing the connection: in a cluster, whose servers fail one by one.
+const HEARTBEAT: Duration = Duration::from_secs(4);
+/// How much later than it must the server may say something.
 const LATE: Duration = Duration::from_secs(2);
+/// How often an idle source looks whether the connection is still the one that it asked over.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Asks one consumer for messages. Dropped, it loses what is on its way.
 #[derive(Debug)]
@@ -31,10 +43,57 @@ pub(crate) struct Source {
     /// The consumer's subject for requests.
     requests: String,
     inbox: String,
+    /// What the last request asked for.
+    asked: Asked,
     /// Messages that the server still may send for what it was asked.
     owed: usize,
+    /// A message came since the last request.
+    is_busy: bool,
+    /// Connections made when the last request was sent: the server forgets it with its connection.
+    connects: u64,
     /// When something must have been heard if everything is well.
     due: Instant,
+}
+
+/// How much is asked for at once, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// All that there is, for a short time.
+    Much,
+    /// One message, for a long time.
+    One {
+        /// Whether the server says meanwhile that it still has the request.
+        heartbeat: bool,
+    },
+}
+
+impl Asked {
+    fn batch(self) -> usize {
+        if self == Self::Much { BATCH } else { 1 }
+    }
+
+    /// How long nothing may be heard.
+    fn silence(self) -> Duration {
+        let promised = match self {
+            Self::Much => EXPIRES,
+            Self::One { heartbeat: false } => IDLE_EXPIRES,
+            Self::One { heartbeat: true } => HEARTBEAT,
+        };
+        promised + LATE
+    }
+
+    fn to_json(self) -> String {
+        let batch = self.batch();
+        let (idle, heartbeat) = (IDLE_EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
+        let request = match self {
+            Self::Much => json!({ "batch": batch, "expires": EXPIRES.as_nanos() }),
+            Self::One { heartbeat: false } => json!({ "batch": batch, "expires": idle }),
+            Self::One { heartbeat: true } => {
+                json!({ "batch": batch, "expires": idle, "idle_heartbeat": heartbeat })
+            }
+        };
+        request.to_string()
+    }
 }
 
 impl Source {
@@ -53,7 +112,10 @@ impl Source {
             messages,
             requests: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             inbox,
+            asked: Asked::Much,
             owed: 0,
+            is_busy: true,
+            connects: 0,
             due: Instant::now(),
         })
     }
@@ -62,12 +124,26 @@ impl Source {
     /// end. An error says that this source is broken: open another one.
     pub(crate) async fn next(&mut self) -> Result<jetstream::Message, String> {
         loop {
-            if self.owed <= BATCH / 2 {
+            if self.owed <= self.asked.batch() / 2 {
                 self.ask().await?;
             }
             if let Some(message) = self.heard().await? {
                 return Ok(message);
             }
+        }
+    }
+
+    /// Asks for nothing more. From here on there is only the [`rest`](Self::rest).
+    pub(crate) async fn end(&mut self) {
+        if self.asked == Asked::Much {
+            return;
+        }
+        // A long request would have to be waited for. The server gives no message to a request
+        // whose inbox nobody listens to; what it gave already still comes.
+        self.due = Instant::now() + LATE;
+        if let Err(error) = self.messages.drain().await {
+            tracing::debug!(%error, "a source broke while it ended");
+            self.owed = 0;
         }
     }
 
@@ -78,7 +154,7 @@ impl Source {
                 Ok(Some(message)) => return Some(message),
                 Ok(None) => {}
                 Err(why) => {
-                    tracing::debug!(why, "a source broke while it ended");
+                    tracing::debug!(why, "nothing more comes from this source");
                     return None;
                 }
             }
@@ -87,24 +163,46 @@ impl Source {
     }
 
     async fn ask(&mut self) -> Result<(), String> {
+        self.asked = if self.is_busy {
+            Asked::Much
+        } else {
+            Asked::One { heartbeat: self.client.server_info().cluster.is_some() }
+        };
+        self.is_busy = false;
+        self.connects = self.connects();
         // Counted first: a request of which nobody saw whether it was sent counts as sent.
-        self.owed += BATCH;
-        self.due = Instant::now() + EXPIRES + LATE;
-        let request = json!({ "batch": BATCH, "expires": EXPIRES.as_nanos() }).to_string();
+        self.owed += self.asked.batch();
+        self.due = Instant::now() + self.asked.silence();
         let (subject, inbox) = (self.requests.clone(), self.inbox.clone());
-        let asked = self.client.publish_with_reply(subject, inbox, request.into()).await;
+        let request = self.asked.to_json().into();
+        let asked = self.client.publish_with_reply(subject, inbox, request).await;
         asked.map_err(|error| error.to_string())
+    }
+
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
     }
 
     /// What the server says next: a message, or something about the requests.
     async fn heard(&mut self) -> Result<Option<jetstream::Message>, String> {
-        let heard = timeout_at(self.due, self.messages.next()).await;
-        let message = heard.map_err(|_elapsed| "the server has forgotten the request")?;
-        let message = message.ok_or("the subscription ended")?;
-        self.due = Instant::now() + EXPIRES + LATE;
+        let message = loop {
+            let look = self.due.min(Instant::now() + LOOK);
+            match timeout_at(look, self.messages.next()).await {
+                Ok(message) => break message.ok_or("the subscription ended")?,
+                Err(_elapsed) if self.connects() != self.connects => {
+                    return Err("the connection it asked over is gone".to_owned());
+                }
+                Err(_elapsed) if look == self.due => {
+                    return Err("the server has forgotten the request".to_owned());
+                }
+                Err(_elapsed) => {}
+            }
+        };
+        self.due = Instant::now() + self.asked.silence();
         match message.status {
             None | Some(StatusCode::OK) => {
                 self.owed = self.owed.saturating_sub(1);
+                self.is_busy = true;
                 Ok(Some(jetstream::Message { context: self.context.clone(), message }))
             }
             // The request is over: its time has passed, or it is complete.

@@ -11,6 +11,7 @@ mod batching;
 pub(crate) mod books;
 mod cluster;
 mod endings;
+mod idle;
 mod life;
 mod service;
 pub(crate) mod world;

@@ -1,0 +1,83 @@
+//! Consumers that hear nothing for a while: they are asked seldom, and heard at once.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jetsaga_nats::testing::{broker, own_server};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::books::Books;
+use super::world::{World, input, trip};
+
+/// Far less than such a request lasts, which is half a minute.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Waits until each consumer of the services was asked for a single message, as it is when a
+/// request for many ran out without one.
+async fn until_idle(world: &World, meanwhile: impl Future<Output = ()>) {
+    let requests = world.client.subscribe("$JS.API.CONSUMER.MSG.NEXT.SAGA_TRIP.*").await;
+    let mut requests = requests.unwrap();
+    world.client.flush().await.unwrap();
+    meanwhile.await;
+    let wanted = ["airline", "airline-undo", "hotels", "hotels-undo", "post", "post-undo"];
+    let mut missing = BTreeSet::from(wanted);
+    let idle = async {
+        while !missing.is_empty() {
+            let request = requests.next().await.unwrap();
+            let asks: Value = serde_json::from_slice(&request.payload).unwrap();
+            let consumer = request.subject.rsplit('.').next().unwrap_or_default();
+            if asks["batch"] == 1 {
+                missing.remove(consumer);
+            }
+        }
+    };
+    let in_time = timeout(SOON, idle).await;
+    in_time.unwrap_or_else(|_elapsed| panic!("never idle: {missing:?}"));
+}
+
+#[tokio::test]
+async fn what_comes_after_a_silence_is_heard_at_once_and_nobody_waits_to_stop() {
+    // What is lost on the way would come again only when this test has failed.
+    let client = broker().await.account().client().await;
+    let world = World::on(client, &[trip()], 120_000).await;
+    let books = Books::default();
+    let mut services = Vec::new();
+    until_idle(&world, async { services = world.serve_all(&books).await }).await;
+
+    // Forward by one consumer, back by another; in the second round all were idle once more.
+    let mut ids = world.start_many("s", 10).await;
+    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
+    ended.expect("services that heard nothing go on at once");
+    until_idle(&world, async {}).await;
+    ids.extend(world.start_many("t", 10).await);
+    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
+    ended.expect("and again");
+
+    until_idle(&world, async {}).await;
+    for service in services {
+        let stopping = timeout(SOON, service.shutdown(Duration::from_secs(5))).await;
+        assert_eq!(stopping.expect("an open request is not waited for"), 0);
+    }
+    let _services = world.serve_all(&books).await;
+    ids.extend(world.start_many("u", 10).await);
+    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
+    ended.expect("those that stopped took nothing with them");
+}
+
+#[tokio::test]
+async fn a_server_that_came_back_is_asked_anew() {
+    let mut own = own_server().await;
+    let client = jetsaga_nats::connect_as(own.url(), "trip").await.unwrap();
+    let world = World::on(client, &[trip()], 120_000).await;
+    let books = Books::default();
+    let mut services = Vec::new();
+    until_idle(&world, async { services = world.serve_all(&books).await }).await;
+    own.restart().await;
+    world.start("s", input(0)).await;
+    let ended = timeout(SOON, world.assert_ended(&["s".to_owned()], &books)).await;
+    ended.expect("the server has forgotten what it was asked for, and nobody relies on it");
+    drop(services);
+    own.stop().await;
+}
