@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::figure::Failure;
 use super::orders::{DURABILITY, closed, shop};
-use super::process::Meter;
+use super::process::{Meter, mib_in};
 use super::report::Report;
 
 /// Customers at the same time, while it is measured and while the stores fill.
@@ -31,7 +31,8 @@ pub(crate) async fn figures(
     let after = closed(&shop, IN_FLIGHT, duration).await;
     let what = format!("the same after {filled} orders");
     let ratio = after.per_second / before.per_second;
-    let note = format!("{ratio:.2} of before (goal: 0.9); {}", meter.memory());
+    let (memory, disk) = (meter.memory(), mib_in(shop.data()));
+    let note = format!("{ratio:.2} of before (goal: 0.9); {memory}; {disk} MiB on disk");
     report.row("f", &what, &after, DURABILITY, &note);
     shop.stop().await;
     Ok(())

@@ -21,6 +21,7 @@ mod report;
 mod restart;
 
 use figure::Failure;
+use process::Parts;
 use report::Report;
 
 /// How fast the engine and the shop are
@@ -58,7 +59,7 @@ async fn server(directory: &Path) -> Result<Server, Failure> {
     Ok(Launcher::new(Options::new(directory.join("nats"))).start().await?)
 }
 
-async fn run(cli: &Cli) -> Result<(), Failure> {
+async fn run(cli: &Cli, parts: &Parts) -> Result<(), Failure> {
     let duration = Duration::from_secs(cli.seconds);
     let mut report = Report::new(duration);
     if cli.wants("a") {
@@ -69,6 +70,7 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
     }
     if cli.wants("e") {
         Box::pin(orders::figures(&mut report, duration)).await?;
+        Box::pin(orders::split(&mut report, parts, duration)).await?;
     }
     if cli.wants("g") {
         Box::pin(restart::figures(&mut report, duration, cli.open)).await?;
@@ -84,9 +86,20 @@ async fn run(cli: &Cli) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let (gateway, services) = (runtime(Parts::GATEWAY)?, runtime(Parts::SERVICES)?);
+    let databases = runtime(Parts::DATABASES)?;
+    let parts = Parts {
+        gateway: gateway.handle().clone(),
+        services: services.handle().clone(),
+        databases: databases.handle().clone(),
+    };
+    runtime("load")?.block_on(run(&cli, &parts))
+}
+
+fn runtime(name: &str) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_name(name)
         .thread_stack_size(16 * 1024 * 1024)
-        .build()?;
-    runtime.block_on(run(&cli))
+        .build()
 }

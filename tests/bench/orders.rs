@@ -6,9 +6,10 @@ use jetsaga_contracts::demo;
 use jetsaga_tests::harness::{Shop, order};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use service_kit::host::Apart;
 
 use super::figure::{Failure, Figure, Outcome, closed_loop, open_loop};
-use super::process::Meter;
+use super::process::{Meter, Parts};
 use super::report::Report;
 
 pub(crate) const DURABILITY: &str = "R1, file, synced every 2 min; SurrealKV synced at each commit";
@@ -45,7 +46,11 @@ impl Customer {
 /// A shop as `cargo run` starts it, with its databases and its NATS server on a fresh disk, and
 /// enough to sell.
 pub(crate) async fn shop() -> Result<Shop, Failure> {
-    let shop = Shop::over(tempfile::tempdir()?).await;
+    Box::pin(shop_apart(Apart::default())).await
+}
+
+async fn shop_apart(apart: Apart) -> Result<Shop, Failure> {
+    let shop = Shop::over_apart(tempfile::tempdir()?, apart).await;
     let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
     let body = json!({ "delta": PLENTY, "reason": "bench" });
     let answer = reqwest::Client::new().post(url).json(&body).send().await?;
@@ -79,6 +84,31 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     let figure = closed(&shop, 16, duration).await;
     report.row("e", "after the overload, closed loop of 16", &figure, DURABILITY, "recovered");
     shop.stop().await;
+    Ok(())
+}
+
+/// Figure e once more, with each part on threads of its own, whose time the system counts apart.
+pub(crate) async fn split(
+    report: &mut Report,
+    parts: &Parts,
+    duration: Duration,
+) -> Result<(), Failure> {
+    let apart = Apart {
+        services: [("gateway", parts.gateway.clone())].into(),
+        databases: Some(parts.databases.clone()),
+    };
+    let starting = parts.services.spawn(async move {
+        // What is said to whoever started it is text: errors need not be sent across threads.
+        Box::pin(shop_apart(apart)).await.map_err(|why| why.to_string())
+    });
+    let shop = starting.await??;
+    closed(&shop, 128, duration / 4).await;
+    let meter = Meter::start();
+    let figure = closed(&shop, 128, duration).await;
+    let split = meter.split(&figure, &[Parts::GATEWAY, Parts::SERVICES, Parts::DATABASES]);
+    let what = "orders, closed loop of 128, each part on threads of its own";
+    report.row("e", what, &figure, DURABILITY, &format!("per order: {split}"));
+    parts.services.spawn(shop.stop()).await?;
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use saga_engine::testing::Faults;
 use saga_engine::topology;
 use serde_json::{Value, json};
 use service_kit::host::telemetry::LogForm;
-use service_kit::host::{self, HostOptions, Hosted};
+use service_kit::host::{self, Apart, HostOptions, Hosted};
 use tempfile::TempDir;
 
 pub mod agrees;
@@ -53,6 +53,8 @@ pub struct Setup {
     pub view: bool,
     /// Most orders that the gateway accepts before they are carried out.
     pub orders_in_work: usize,
+    /// Parts that get threads of their own.
+    pub apart: Apart,
 }
 
 impl Default for Setup {
@@ -67,7 +69,8 @@ impl Default for Setup {
             only,
             faults,
             view: false,
-            orders_in_work: 400,
+            orders_in_work: gateway::config::GatewayOptions::default().gateway_orders_in_work_max,
+            apart: Apart::default(),
         }
     }
 }
@@ -129,7 +132,12 @@ impl Shop {
 
     /// A shop on the data of another that is gone, with the NATS server that lies there too.
     pub async fn over(directory: TempDir) -> Self {
-        let setup = Setup { store: "embedded", ..Setup::default() };
+        Self::over_apart(directory, Apart::default()).await
+    }
+
+    /// The same with threads of their own for some of its parts.
+    pub async fn over_apart(directory: TempDir, apart: Apart) -> Self {
+        let setup = Setup { store: "embedded", apart, ..Setup::default() };
         Self::on(setup, None, directory).await
     }
 
@@ -193,6 +201,7 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         ack_wait_ms: topology::ACK_WAIT_MS,
         fail_point: None,
         faults: setup.faults.clone(),
+        apart: setup.apart.clone(),
     };
     let keep = Duration::from_hours(1);
     ShopOptions {

@@ -19,7 +19,7 @@ pub mod telemetry;
 
 pub use fail_point::FailPoint;
 pub use health::{Check, Health};
-pub use options::HostOptions;
+pub use options::{Apart, HostOptions};
 pub use run::{HostError, Hosted, Program, connect, host, run};
 
 /// A service: what it is called, what it keeps, and how it starts.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use surrealdb::IndexedResults;
+use tokio::runtime::Handle;
 
 mod barrier;
 mod error;
@@ -31,6 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub struct Store {
     connection: Connection,
+    threads: Option<Handle>,
 }
 
 impl Store {
@@ -39,7 +41,16 @@ impl Store {
     /// `schema` is SurrealQL, cut into migrations by lines `-- migration: <name>`: each is applied
     /// once, in order, and must never change afterwards.
     pub async fn open(config: &StoreConfig, schema: &str) -> Result<Self, Error> {
-        let store = Self { connection: open::open(config).await? };
+        let connection = match config.threads.clone() {
+            None => open::open(config).await?,
+            // What works behind a database stays where it was opened.
+            Some(threads) => {
+                let config = config.clone();
+                let opening = threads.spawn(async move { open::open(&config).await });
+                opening.await.map_err(|why| Error::Unavailable(why.to_string()))??
+            }
+        };
+        let store = Self { connection, threads: config.threads.clone() };
         schema::prepare(&store).await?;
         schema::migrate(&store, barrier::SCHEMA, "kit").await?;
         schema::migrate(&store, schema, "service").await?;
@@ -104,8 +115,13 @@ impl Store {
 
     /// One try.
     async fn once(&self, text: &str, binds: Map<String, Value>) -> Result<Vec<Value>, Error> {
-        let results = self.connection.query(text, binds).await.map_err(|e| Error::of(&e))?;
-        values(results)
+        let Some(threads) = &self.threads else {
+            return values(self.connection.query(text, binds).await.map_err(|e| Error::of(&e))?);
+        };
+        let (connection, text) = (self.connection.clone(), text.to_owned());
+        let asked = threads.spawn(async move { connection.query(&text, binds).await });
+        let results = asked.await.map_err(|why| Error::Unavailable(why.to_string()))?;
+        values(results.map_err(|error| Error::of(&error))?)
     }
 }
 

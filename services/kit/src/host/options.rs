@@ -1,10 +1,12 @@
 //! What every program of the shop can be told on its command line.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use saga_engine::testing::Faults;
 use saga_engine::topology::ACK_WAIT_MS;
+use tokio::runtime::Handle;
 
 use super::FailPoint;
 use crate::host::telemetry::LogForm;
@@ -71,6 +73,20 @@ pub struct HostOptions {
     /// Asked at every fail-point of every step in this process; for tests in it.
     #[arg(skip)]
     pub faults: Faults,
+
+    /// Parts of this process that get threads of their own; for benchmarks in it.
+    #[arg(skip)]
+    pub apart: Apart,
+}
+
+/// Runtimes for parts of a process, so that what each part uses can be told apart. Everything else
+/// is on the one that hosts.
+#[derive(Debug, Clone, Default)]
+pub struct Apart {
+    /// For services, by name.
+    pub services: BTreeMap<&'static str, Handle>,
+    /// For the embedded databases of all services.
+    pub databases: Option<Handle>,
 }
 
 impl HostOptions {

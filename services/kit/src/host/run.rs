@@ -12,6 +12,7 @@ use saga_engine::engine::DefinitionError;
 use saga_engine::saga_core::Plan;
 use saga_engine::{Engine, Topology};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -192,13 +193,17 @@ pub async fn host(
         context.directory = options.data_dir.join(service.name());
         context.store = open(service.as_ref(), options, &context).await?;
         hosted.stores.extend(context.store.clone());
-        let mut running = service
-            .start(context.clone())
-            .await
-            .map_err(|source| HostError::Start { service: service.name(), source })?;
+        let apart = options.apart.services.get(service.name()).cloned();
+        let threads = apart.unwrap_or_else(Handle::current);
+        let (starting, given) = (Arc::clone(service), context.clone());
+        // The tasks that it starts stay where it was started.
+        let starting = threads.spawn(async move { starting.start(given).await });
+        let started = starting.await.unwrap_or_else(|error| Err(error.into()));
+        let mut running =
+            started.map_err(|source| HostError::Start { service: service.name(), source })?;
         let endpoint = routes(std::mem::take(&mut running.route), &running, &context);
         let stop = context.stop.clone();
-        hosted.servers.push(tokio::spawn(http::serve(bound, endpoint, stop)));
+        hosted.servers.push(threads.spawn(http::serve(bound, endpoint, stop)));
         hosted.running.push(running);
     }
     Ok(hosted)
@@ -277,6 +282,7 @@ async fn open(
             ..StoreConfig::in_memory()
         },
     };
+    let config = StoreConfig { threads: options.apart.databases.clone(), ..config };
     let store = Store::open(&config, schema)
         .await
         .map_err(|source| HostError::Store { service: name, source })?;

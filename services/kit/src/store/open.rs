@@ -11,6 +11,7 @@ use surrealdb::opt::auth::Database;
 use surrealdb::{IndexedResults, Surreal};
 use surrealdb_cnf::ConfigMap;
 use surrealdb_core::kvs::Datastore;
+use tokio::runtime::Handle;
 
 use super::Error;
 
@@ -32,6 +33,8 @@ pub struct StoreConfig {
     pub database: String,
     /// User and password of the database; only for a server.
     pub credentials: Option<(String, SecretString)>,
+    /// The runtime that queries run on, instead of the one that asks; for benchmarks.
+    pub threads: Option<Handle>,
 }
 
 impl StoreConfig {
@@ -48,7 +51,7 @@ impl StoreConfig {
 
     fn of(url: String, database: &str) -> Self {
         let (namespace, database) = ("jetsaga".to_owned(), database.to_owned());
-        Self { url, namespace, database, credentials: None }
+        Self { url, namespace, database, credentials: None, threads: None }
     }
 }
 

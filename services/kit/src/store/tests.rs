@@ -224,7 +224,8 @@ async fn a_hot_record_loses_no_update() {
 
 #[tokio::test]
 async fn rows_of_an_earlier_release_are_read_and_go_on() {
-    let store = Store { connection: open::open(&StoreConfig::in_memory()).await.unwrap() };
+    let connection = open::open(&StoreConfig::in_memory()).await.unwrap();
+    let store = Store { connection, threads: None };
     schema::prepare(&store).await.unwrap();
     let (first, _) = barrier::SCHEMA.split_once("-- migration: 0002").unwrap();
     schema::migrate(&store, first, "kit").await.unwrap();
