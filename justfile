@@ -31,6 +31,11 @@ test *options:
 test-engine *options:
     CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-core -p saga-engine -p saga-workflows -p jetsaga-contracts -p jetsaga-nats {{ options }}
 
+# The engine's tests with three replicas of each stream, on a cluster that they start
+[group('check')]
+test-cluster *options:
+    JETSAGA_TEST_NATS=cluster CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-engine --test it {{ options }}
+
 # The protocol under the model checker, also what is too large for the tests (docs/model.md)
 [group('check')]
 model *cases:

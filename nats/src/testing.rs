@@ -12,7 +12,9 @@
 //! account: accounts see nothing of each other. The server runs in a container (image `nats`, tag
 //! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
 //! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a
-//! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist.
+//! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist, or
+//! `cluster` for three processes that are a cluster; [`replicas`] says how many replicas the streams
+//! of a test can have, so that the same tests run on either.
 //!
 //! The server ends with the test process. A static is never dropped, and a killed process drops
 //! nothing at all, so it is not left to destructors: a shell reads a pipe that this process holds,
@@ -30,5 +32,5 @@ mod reaper;
 
 pub use accounts::Account;
 pub use broker::{Broker, broker};
-pub use cluster::{OwnCluster, own_cluster};
+pub use cluster::{OwnCluster, own_cluster, replicas};
 pub use own::{OwnServer, own_server, own_server_with};

@@ -34,10 +34,11 @@ impl Accounts {
         config
     }
 
-    /// The account of that number on the server at `address` (`host:port`).
-    pub(super) fn account(&self, number: usize, address: &str) -> Account {
+    /// The account of that number on the servers at `addresses` (`host:port`).
+    pub(super) fn account(&self, number: usize, addresses: &[&str]) -> Account {
         let user = name(number);
-        let url = format!("nats://{user}:{}@{address}", self.password);
+        let url = |address: &&str| format!("nats://{user}:{}@{address}", self.password);
+        let url = addresses.iter().map(url).collect::<Vec<_>>().join(",");
         Account { name: user, url }
     }
 }
@@ -59,7 +60,7 @@ impl Account {
         &self.name
     }
 
-    /// The server's URL with the credentials of this account, for [`crate::connect`].
+    /// The server's URL, or those of three with commas, with the credentials of this account, for [`crate::connect`].
     pub fn url(&self) -> &str {
         &self.url
     }

@@ -3,18 +3,22 @@
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::accounts::{ACCOUNTS, Account, Accounts};
+use super::cluster;
 use super::container::{self, Container};
 use super::reaper::Reaper;
 use crate::launcher::{Config, Launcher, Options, Server};
 
-/// Says where the server is to run: `container` or `process`; anything else leaves it open.
+/// Says where the server is to run: `container` or `process`, or `cluster` for three processes that
+/// are one; anything else leaves it open.
 const WISH: &str = "JETSAGA_TEST_NATS";
 
-/// Waits for the server to end, then removes its directory.
-const REMOVE_STORE: &str = "while kill -0 \"$1\"; do sleep 0.1; done; rm -rf \"$2\"";
+/// Removes a directory once the servers whose stores are in it have ended.
+const REMOVE_STORE: &str = "store=$1; shift
+    for server; do while kill -0 \"$server\"; do sleep 0.1; done; done; rm -rf \"$store\"";
 
 /// A running server with accounts for many tests.
 #[derive(Debug)]
@@ -28,7 +32,11 @@ pub struct Broker {
 #[derive(Debug)]
 enum Home {
     Container(Box<Container>),
-    Process { server: Server, _reaper: Reaper },
+    /// One, or three that are a cluster.
+    Processes {
+        servers: Vec<Server>,
+        _reaper: Reaper,
+    },
 }
 
 impl Broker {
@@ -39,7 +47,7 @@ impl Broker {
     pub fn account(&self) -> Account {
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
         assert!(number < ACCOUNTS, "the test server has {ACCOUNTS} accounts, and all are taken");
-        self.accounts.account(number, self.address())
+        self.accounts.account(number, &self.addresses())
     }
 
     /// Whether it runs in a container; else it is a process.
@@ -47,11 +55,13 @@ impl Broker {
         matches!(self.home, Home::Container(_))
     }
 
-    /// `host:port`.
-    fn address(&self) -> &str {
+    /// `host:port` of each server.
+    fn addresses(&self) -> Vec<&str> {
         match &self.home {
-            Home::Container(container) => &container.address,
-            Home::Process { server, .. } => server.url().trim_start_matches("nats://"),
+            Home::Container(container) => vec![&container.address],
+            Home::Processes { servers, .. } => {
+                servers.iter().map(|server| server.url().trim_start_matches("nats://")).collect()
+            }
         }
     }
 }
@@ -76,6 +86,7 @@ pub async fn broker() -> &'static Broker {
 enum Wish {
     Container,
     Process,
+    Cluster,
     ContainerIfPossible,
 }
 
@@ -84,6 +95,7 @@ impl Wish {
     fn of(wish: &str, ci: &str) -> Self {
         match (wish, ci) {
             ("process", _) => Self::Process,
+            ("cluster", _) => Self::Cluster,
             ("container", _) | (_, "true" | "1") => Self::Container,
             _ => Self::ContainerIfPossible,
         }
@@ -94,6 +106,7 @@ async fn start(wish: Wish) -> Result<Broker, String> {
     let accounts = Accounts::new();
     let home = match wish {
         Wish::Process => process(&accounts).await?,
+        Wish::Cluster => cluster(&accounts).await?,
         Wish::Container | Wish::ContainerIfPossible => match container::start(&accounts).await {
             Ok(container) => Home::Container(Box::new(container)),
             Err(why) if wish == Wish::Container => return Err(insisted(&why)),
@@ -114,18 +127,36 @@ fn insisted(why: &container::Error) -> String {
 }
 
 async fn process(accounts: &Accounts) -> Result<Home, String> {
-    let store = tempfile::Builder::new().prefix("jetsaga-test-nats-").tempdir();
-    let store = store.map_err(|why| why.to_string())?;
+    let store = store()?;
     let config = Config::with_extra(accounts.config());
     let options = Options { config, ..Options::new(store.path()) };
     let server = Launcher::new(options).announce(say).start().await;
-    let server = server.map_err(|why| why.to_string())?;
-    let pid = server.pid().unwrap_or_default().to_string();
-    let path = store.path().to_string_lossy().into_owned();
-    let reaper = Reaper::at_end(REMOVE_STORE, &[&pid, &path]).map_err(|why| why.to_string())?;
+    processes(vec![server.map_err(|why| why.to_string())?], store)
+}
+
+async fn cluster(accounts: &Accounts) -> Result<Home, String> {
+    let store = store()?;
+    let files = cluster::configurations(store.path(), &accounts.config());
+    let files = files.map_err(|why| why.to_string())?;
+    let servers = cluster::started_all(store.path(), &files).await;
+    processes(servers.into(), store)
+}
+
+fn store() -> Result<TempDir, String> {
+    let store = tempfile::Builder::new().prefix("jetsaga-test-nats-").tempdir();
+    store.map_err(|why| why.to_string())
+}
+
+/// Sees to it that nothing is left of these servers and their store.
+fn processes(servers: Vec<Server>, store: TempDir) -> Result<Home, String> {
+    let pid = |server: &Server| server.pid().unwrap_or_default().to_string();
+    let mut arguments = vec![store.path().to_string_lossy().into_owned()];
+    arguments.extend(servers.iter().map(pid));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let reaper = Reaper::at_end(REMOVE_STORE, &arguments).map_err(|why| why.to_string())?;
     // From here on the directory is the reaper's.
     let _path = store.keep();
-    Ok(Home::Process { server, _reaper: reaper })
+    Ok(Home::Processes { servers, _reaper: reaper })
 }
 
 /// Writes to stderr itself: what a test prints is shown only when it fails.
@@ -145,6 +176,7 @@ mod tests {
         assert_eq!(Wish::of("", "false"), Wish::ContainerIfPossible);
         assert_eq!(Wish::of("", "true"), Wish::Container);
         assert_eq!(Wish::of("process", "true"), Wish::Process);
+        assert_eq!(Wish::of("cluster", "true"), Wish::Cluster);
         assert_eq!(Wish::of("container", ""), Wish::Container);
     }
 }

@@ -13,7 +13,12 @@ use super::own::start;
 use crate::launcher::{Config, Server};
 
 /// How many servers a cluster has.
-const SERVERS: usize = 3;
+pub(super) const SERVERS: usize = 3;
+
+/// How many replicas a stream can have where this client is connected: 3 in a cluster, else 1.
+pub fn replicas(client: &async_nats::Client) -> u32 {
+    if client.server_info().cluster.is_some() { 3 } else { 1 }
+}
 
 /// A cluster that only one test uses: the servers of the example `nats/server/cluster-*.conf` on
 /// other ports, as processes, with their stores in a temporary directory. All is gone when it is
@@ -32,10 +37,9 @@ pub struct OwnCluster {
 pub async fn own_cluster() -> OwnCluster {
     let directory = tempfile::Builder::new().prefix("jetsaga-own-cluster-").tempdir();
     let directory = directory.expect("the temporary directory can be written, or no test can run");
-    let files = configurations(directory.path());
+    let files = configurations(directory.path(), "");
     let files = files.expect("the examples can be read, or the checkout is not whole");
-    let [first, second, third] = array::from_fn(|index| started(&directory, &files, index, None));
-    let servers = [first.await, second.await, third.await];
+    let servers = started_all(directory.path(), &files).await;
     OwnCluster { servers, files, directory }
 }
 
@@ -101,7 +105,7 @@ impl OwnCluster {
         self.kill(number).await;
         let index = number - 1;
         let port = self.servers[index].port();
-        self.servers[index] = started(&self.directory, &self.files, index, port).await;
+        self.servers[index] = started(self.directory.path(), &self.files, index, port).await;
     }
 }
 
@@ -114,18 +118,25 @@ impl Drop for OwnCluster {
     }
 }
 
+/// Starts the three servers of these configurations, with their stores in the directory.
+pub(super) async fn started_all(directory: &Path, files: &[PathBuf; SERVERS]) -> [Server; SERVERS] {
+    let [first, second, third] = array::from_fn(|index| started(directory, files, index, None));
+    [first.await, second.await, third.await]
+}
+
 async fn started(
-    directory: &TempDir,
+    directory: &Path,
     files: &[PathBuf; SERVERS],
     index: usize,
     port: Option<u16>,
 ) -> Server {
-    let store = directory.path().join(format!("store-{}", index + 1));
+    let store = directory.join(format!("store-{}", index + 1));
     start(&store, &Config::File(files[index].clone()), port).await
 }
 
-/// The examples with ports that are free: others may take them meanwhile, but hardly the same.
-fn configurations(directory: &Path) -> io::Result<[PathBuf; SERVERS]> {
+/// The examples with ports that are free: others may take them meanwhile, but hardly the same. What
+/// is `extra` is added to each.
+pub(super) fn configurations(directory: &Path, extra: &str) -> io::Result<[PathBuf; SERVERS]> {
     let mut listeners = Vec::new();
     for _ in 0..2 * SERVERS {
         listeners.push(TcpListener::bind("127.0.0.1:0")?);
@@ -144,7 +155,7 @@ fn configurations(directory: &Path) -> io::Result<[PathBuf; SERVERS]> {
         }
         let store = directory.join(format!("store-{number}")).join("streams");
         text = text.replace(&format!("data/nats-{number}"), &store.to_string_lossy());
-        std::fs::write(file, text)?;
+        std::fs::write(file, format!("{text}\n{extra}\n"))?;
     }
     Ok(files)
 }

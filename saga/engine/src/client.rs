@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::{DefinitionError, Engine};
 use crate::follow::{Follower, Hub};
 use crate::log::advance::{self, AdvanceError, Advanced};
-use crate::log::{ReadError, Stored, Trace};
+use crate::log::{NEWEST, ReadError, Stored, Trace};
 
 /// Starts, reads and follows sagas of one type.
 ///
@@ -109,10 +109,9 @@ impl Sagas {
         Ok(tail.map(|tail| tail.stored))
     }
 
-    /// Every event of a saga that the stream still has, as far as one replica has it; empty: there is
-    /// none.
+    /// Every event of a saga that the stream still has; empty: there is none.
     pub async fn history(&self, id: &str) -> Result<Vec<Stored>, ReadError> {
-        self.engine.log().history(&self.plan, id, 0).await
+        self.engine.log().history(&self.plan, id, NEWEST).await
     }
 
     /// The events of a saga after sequence `after` (0: all), as they happen; see [`Hub::follow`].

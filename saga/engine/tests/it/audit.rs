@@ -107,12 +107,14 @@ async fn what_the_log_itself_shows_is_told_and_who_does_not_answer_too() {
     let mut bench = Bench::open().await;
     bench.play(10).await;
     let (engine, plan) = (bench.engine(), bench.plan());
-    let tail = engine.log().last(&plan, "s7", 0).await.unwrap().unwrap().stored;
+    let tail =
+        engine.log().last(&plan, "s7", saga_engine::log::NEWEST).await.unwrap().unwrap().stored;
     // An ended saga goes on, and says that it has ended in another way.
     let mut lie = tail.record.clone();
     (lie.n, lie.base, lie.status) = (lie.n + 1, tail.sequence, Status::RolledBack);
     bench.slip(&lie).await;
-    let started = engine.log().history(&plan, "s8", 0).await.unwrap().remove(0);
+    let started =
+        engine.log().history(&plan, "s8", saga_engine::log::NEWEST).await.unwrap().remove(0);
     let event = Event::new(Author::service("airline"), What::failed("flight", "full", "no seat"));
     bench.slip(&started.record.next(&plan, started.sequence, event).unwrap()).await;
     bench.stop("hotels").await;

@@ -20,7 +20,7 @@ struct World {
 impl World {
     async fn new() -> Self {
         let client = broker().await.account().client().await;
-        let (bed, engine) = (Bed::on(&client, 1).await, Engine::new(client));
+        let (bed, engine) = (Bed::on(&client).await, Engine::new(client));
         let sagas = Sagas::new(engine.clone(), Arc::clone(&bed.plan));
         Self { bed, engine, sagas }
     }
@@ -185,7 +185,7 @@ async fn definitions_are_found_by_name_and_version() {
     let error = elsewhere.register(Arc::new(Plan::new(changed).unwrap())).await.unwrap_err();
     assert!(matches!(error, DefinitionError::Changed { version: 1, .. }), "{error}");
     // Sagas of both versions are read alike.
-    let found = sagas.get(&world.bed.id("one"), 0).await.unwrap().unwrap();
+    let found = sagas.get(&world.bed.id("one"), saga_engine::log::NEWEST).await.unwrap().unwrap();
     assert_eq!(found.record, started.stored.record);
 }
 

@@ -32,7 +32,7 @@ impl World {
     }
 
     async fn on(client: async_nats::Client) -> Self {
-        let (bed, stop) = (Bed::on(&client, 1).await, CancellationToken::new());
+        let (bed, stop) = (Bed::on(&client).await, CancellationToken::new());
         let engine = Engine::new(client.clone());
         let hub = Hub::start(engine, Arc::clone(&bed.plan), &stop).await.unwrap();
         Self { bed, hub, stop, client }
@@ -159,7 +159,7 @@ async fn a_server_that_dies_and_comes_back_changes_nothing() {
     own.restart().await;
     // Somebody else is back sooner than the hub.
     let client = jetsaga_nats::connect_as(own.url(), "writer").await.unwrap();
-    let near = Bed::on(&client, 1).await;
+    let near = Bed::on(&client).await;
     appended(near.advance(&started, done("flight")).await);
     assert_eq!(next(&mut follower).await.unwrap().record.event.step, "flight");
     own.stop().await;
@@ -193,7 +193,7 @@ async fn a_stream_that_was_made_anew_is_followed_from_its_start() {
     }
     let context = jetstream::new(world.client.clone());
     context.delete_stream("SAGA_TRIP").await.unwrap();
-    Bed::on(&world.client, 1).await;
+    Bed::on(&world.client).await;
     let waiting = world.follow("new", 0);
     world.bed.start("new").await;
     world.walk("new", &["flight", "hotel", "papers"]).await;

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::future::join_all;
+use jetsaga_nats::testing::replicas;
+use jetsaga_nats::topology;
 use saga_core::{Definition, Plan, Status, Step};
 use saga_engine::coordinator::{Coordinator, Options};
 use saga_engine::log::{Append, AppendError, ReadError};
@@ -15,7 +17,7 @@ use saga_engine::wishes::{AlarmKind, Cancel, List};
 use saga_engine::{Engine, Log, Sagas, Stored, Tail, Trace};
 use serde_json::json;
 
-use super::world::{World, apply, quick, trip, until};
+use super::world::{World, quick, trip, until};
 
 /// Counts appends in flight on their way to the log.
 struct Counting {
@@ -122,10 +124,10 @@ async fn one_coordinator_serves_several_types_and_shards() {
     };
     let world = World::new(trip()).await;
     let parcel = Arc::new(Plan::new(sharded).unwrap());
-    let mut topology = Topology::of(&[&parcel], &[], 1);
+    let mut topology = Topology::of(&[&parcel], &[], replicas(&world.client));
     topology.buckets.clear();
     topology.streams.retain(|stream| stream.holds == Holds::Sagas);
-    apply(world.engine.jetstream(), &topology).await;
+    topology::apply(world.engine.jetstream(), &topology).await.unwrap();
     let engine = Engine::new(world.client.clone());
     let coordinator = Coordinator::new(engine)
         .saga(Arc::clone(&world.plan))
@@ -177,7 +179,7 @@ async fn a_service_that_answers_at_the_last_moment_wins_or_loses_cleanly() {
     tokio::time::sleep(Duration::from_millis(390)).await;
     let log = world.engine.log().as_ref();
     let race = ids.iter().map(async |id| {
-        let tail = log.last(&world.plan, id, 0).await.unwrap().unwrap();
+        let tail = log.last(&world.plan, id, saga_engine::log::NEWEST).await.unwrap().unwrap();
         let done = saga_core::Event::new(
             saga_core::Author::service("air"),
             saga_core::Change::done("flight", serde_json::json!({})),

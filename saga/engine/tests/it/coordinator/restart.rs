@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use jetsaga_nats::testing::own_server;
+use jetsaga_nats::testing::{own_server, replicas};
+use jetsaga_nats::topology;
 use saga_core::{Author, Change, Status};
 use saga_engine::topology::{CHECKPOINTS, Topology};
 use saga_engine::wishes::{AlarmKind, List};
 
-use super::world::{World, apply, trip, until};
+use super::world::{World, trip, until};
 
 async fn play_through(world: &World, id: &str) {
     world.start(id).await;
@@ -83,10 +84,10 @@ async fn a_checkpoint_of_another_stream_is_ignored() {
     first.shutdown().await;
     let context = world.engine.jetstream();
     context.delete_stream("SAGA_TRIP").await.unwrap();
-    let mut topology = Topology::of(&[&world.plan], &[], 1);
+    let mut topology = Topology::of(&[&world.plan], &[], replicas(&world.client));
     topology.streams.retain(|stream| stream.name == "SAGA_TRIP");
     topology.buckets.clear();
-    apply(context, &topology).await;
+    topology::apply(context, &topology).await.unwrap();
     world.start("b").await;
     let second = world.coordinator().await;
     let health = second.health();
@@ -103,10 +104,10 @@ async fn a_stream_made_anew_under_a_running_coordinator_is_read_from_its_start()
     until("it was read", async || (coordinator.health().open == 1, coordinator.health())).await;
     let context = world.engine.jetstream();
     context.delete_stream("SAGA_TRIP").await.unwrap();
-    let mut topology = Topology::of(&[&world.plan], &[], 1);
+    let mut topology = Topology::of(&[&world.plan], &[], replicas(&world.client));
     topology.streams.retain(|stream| stream.name == "SAGA_TRIP");
     topology.buckets.clear();
-    apply(context, &topology).await;
+    topology::apply(context, &topology).await.unwrap();
     world.start("b").await;
     world.start("c").await;
     world.until_told("b", "flight.timedout.rolling_back").await;

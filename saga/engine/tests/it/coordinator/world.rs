@@ -1,17 +1,17 @@
 //! A stream with its topology, an engine, and participants played by hand.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::consumer::{AckPolicy, pull};
-use async_nats::jetstream::{self, kv, stream};
-use jetsaga_nats::testing::broker;
+use async_nats::jetstream;
+use jetsaga_nats::testing::{broker, replicas};
+use jetsaga_nats::topology;
 use saga_core::{Author, Change, Definition, Event, Plan, Step};
+use saga_engine::Topology;
 use saga_engine::coordinator::{Coordinator, CoordinatorHandle, Options, Retention};
+use saga_engine::log::NEWEST;
 use saga_engine::log::advance::{Advanced, advance};
-use saga_engine::topology::{Holds, Topology};
 use saga_engine::wishes::{Found, Get, WishClient};
 use saga_engine::{Engine, Stored};
 use serde_json::{Value, json};
@@ -42,7 +42,8 @@ impl World {
     /// On a server.
     pub(super) async fn on(client: async_nats::Client, definition: Definition) -> Self {
         let plan = Arc::new(Plan::new(definition).unwrap());
-        apply(&jetstream::new(client.clone()), &Topology::of(&[&plan], &[], 1)).await;
+        let topology = Topology::of(&[&plan], &[], replicas(&client));
+        topology::apply(&jetstream::new(client.clone()), &topology).await.unwrap();
         let engine = Engine::new(client.clone());
         engine.know(Arc::clone(&plan));
         let wishes = WishClient::new(client.clone());
@@ -84,7 +85,7 @@ impl World {
     /// A service, or whoever else, moves a saga on.
     pub(super) async fn act(&self, id: &str, by: Author, change: Change) -> Stored {
         let log = self.engine.log().as_ref();
-        let tail = log.last(&self.plan, id, 0).await.unwrap().unwrap();
+        let tail = log.last(&self.plan, id, NEWEST).await.unwrap().unwrap();
         let event = Event::new(by, change);
         match advance(log, &self.plan, &tail, event).await.unwrap() {
             Advanced::Appended(tail) => tail.stored,
@@ -108,7 +109,7 @@ impl World {
     }
 
     pub(super) async fn history(&self, id: &str) -> Vec<Stored> {
-        self.engine.log().history(&self.plan, id, 0).await.unwrap()
+        self.engine.log().history(&self.plan, id, NEWEST).await.unwrap()
     }
 
     /// `<step>.<event>.<status>` of every event.
@@ -131,7 +132,7 @@ impl World {
         self.history(id).await.into_iter().take(position + 1).collect()
     }
 
-    pub(super) async fn stream(&self) -> stream::Stream {
+    pub(super) async fn stream(&self) -> jetstream::stream::Stream {
         self.engine.jetstream().get_stream("SAGA_TRIP").await.unwrap()
     }
 }
@@ -164,36 +165,4 @@ pub(super) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (
 /// Milliseconds between two events.
 pub(super) fn between(earlier: &Stored, later: &Stored) -> i64 {
     later.at_ms - earlier.at_ms
-}
-
-/// Makes what a topology asks for, as an operator would by hand.
-pub(super) async fn apply(context: &jetstream::Context, topology: &Topology) {
-    for wanted in &topology.streams {
-        let config = stream::Config {
-            name: wanted.name.clone(),
-            subjects: wanted.subjects.clone(),
-            discard: stream::DiscardPolicy::New,
-            deny_delete: wanted.holds == Holds::Sagas,
-            allow_direct: true,
-            ..stream::Config::default()
-        };
-        context.create_stream(config).await.unwrap();
-    }
-    for wanted in &topology.consumers {
-        let stream = context.get_stream(&wanted.stream).await.unwrap();
-        let config = pull::Config {
-            durable_name: Some(wanted.name.clone()),
-            filter_subjects: wanted.filters.clone(),
-            ack_policy: AckPolicy::Explicit,
-            max_ack_pending: wanted.max_ack_pending.into(),
-            metadata: HashMap::new(),
-            ..pull::Config::default()
-        };
-        stream.create_consumer(config).await.unwrap();
-    }
-    for wanted in &topology.buckets {
-        let config =
-            kv::Config { bucket: wanted.name.clone(), history: 1, ..kv::Config::default() };
-        context.create_key_value(config).await.unwrap();
-    }
 }

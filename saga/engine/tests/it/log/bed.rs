@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jetsaga_nats::testing::broker;
+use jetsaga_nats::testing::{broker, replicas};
 use jetsaga_nats::topology;
 use saga_core::{Author, Change, Definition, Event, Plan, Record, Step};
 use saga_engine::log::advance::{Advanced, advance};
@@ -47,13 +47,13 @@ impl Bed {
 
     /// On a stream of the test's own.
     pub(crate) async fn on_jetstream() -> Self {
-        Self::on(&broker().await.account().client().await, 1).await
+        Self::on(&broker().await.account().client().await).await
     }
 
     /// On a server or cluster.
-    pub(crate) async fn on(client: &async_nats::Client, replicas: u32) -> Self {
+    pub(crate) async fn on(client: &async_nats::Client) -> Self {
         let bed = Self::new(Arc::new(JetStreamLog::new(client.clone())));
-        let wanted = Topology::of(&[&bed.plan, &bed.sharded], &[], replicas);
+        let wanted = Topology::of(&[&bed.plan, &bed.sharded], &[], replicas(client));
         let context = async_nats::jetstream::new(client.clone());
         topology::apply(&context, &wanted).await.unwrap();
         bed

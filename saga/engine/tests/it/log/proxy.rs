@@ -29,8 +29,10 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy in front of the server of this URL: `nats://user:password@host:port`.
+    /// A proxy in front of the server of this URL: `nats://user:password@host:port`. Of several with
+    /// commas it is the last.
     pub(super) async fn before(url: &str) -> Self {
+        let url = url.rsplit(',').next().unwrap_or(url);
         let (credentials, server) = url.rsplit_once('@').unwrap();
         let server = server.to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

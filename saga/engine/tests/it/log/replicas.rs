@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn three_replicas_keep_every_promise_and_go_on_without_a_leader() {
     let mut cluster = own_cluster().await;
     let client = jetsaga_nats::connect_as(&cluster.url(), "log").await.unwrap();
-    let (bed, stop) = (Bed::on(&client, 3).await, CancellationToken::new());
+    let (bed, stop) = (Bed::on(&client).await, CancellationToken::new());
     for (case, run) in CASES {
         run(&bed.named(case)).await;
     }

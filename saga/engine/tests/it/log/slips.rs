@@ -90,7 +90,8 @@ async fn nobody_goes_on_from_a_record_of_a_later_form() {
         tail.stored.record.next(&bed.plan, tail.stored.sequence, done("flight")).unwrap();
     later.v = 2;
     let sequence = slip(&server, &later).await;
-    let error = bed.log.last(&bed.plan, &bed.id("one"), 0).await.unwrap_err();
+    let error =
+        bed.log.last(&bed.plan, &bed.id("one"), saga_engine::log::NEWEST).await.unwrap_err();
     let is_told = matches!(
         &error,
         ReadError::Unreadable { sequence: at, source: Unreadable::Version(2) } if *at == sequence

@@ -29,7 +29,7 @@ async fn attempts_are_counted_on_the_record_and_pauses_grow() {
     let ids = stage.start_alike("s", ALIKE, &input).await;
     for id in &ids {
         stage.ended(id, Status::Completed, &["flight", "hotel"], &[]).await;
-        let history = stage.world.sagas.history(id).await.unwrap();
+        let history = stage.world.history(id).await;
         let attempts: Vec<u32> = history.iter().map(|it| it.record.event.attempt).collect();
         assert_eq!(attempts, [1, 4, 3], "{id}");
         assert_eq!(stage.provider.account(id, "hotel").calls, 3, "{id}");
@@ -63,12 +63,12 @@ async fn a_step_whose_attempts_are_used_up_is_given_back() {
         assert_eq!(record.cause.unwrap().code, "unknown");
         let told = stage.world.told(id).await;
         assert_eq!(told, ["saga started", "flight timedout", "flight undone"]);
-        let timed_out = &stage.world.sagas.history(id).await.unwrap()[1].record.event;
+        let timed_out = &stage.world.history(id).await[1].record.event;
         assert_eq!((timed_out.attempt, &timed_out.by), (3, &Author::service("airline")));
     }
     for id in &outside {
         stage.ended(id, Status::RolledBack, &["flight"], &["flight", "hotel"]).await;
-        let timed_out = &stage.world.sagas.history(id).await.unwrap()[2].record.event;
+        let timed_out = &stage.world.history(id).await[2].record.event;
         assert_eq!((timed_out.step.as_str(), timed_out.attempt), ("hotel", 2));
         let found = stage.provider.account(id, "hotel");
         assert_eq!((found.calls, found.cancels, found.made), (2, 1, 0), "{found:?}");
@@ -88,7 +88,7 @@ async fn what_cannot_fail_goes_on_when_its_attempts_are_used_up() {
     let input = json!({ "run": { "payment": busy, "papers": busy } });
     for id in &stage.start_alike("s", ALIKE, &input).await {
         stage.ended(id, Status::Completed, &["payment", "papers"], &[]).await;
-        let history = stage.world.sagas.history(id).await.unwrap();
+        let history = stage.world.history(id).await;
         let attempts: Vec<u32> = history.iter().map(|it| it.record.event.attempt).collect();
         assert_eq!(attempts, [1, 5, 5], "{id}: nothing else was told");
     }
@@ -164,7 +164,7 @@ async fn a_call_and_its_undo_that_take_longer_than_the_server_waits_are_made_onc
     stage.provider.open_undos();
     for id in &ids {
         stage.ended(id, Status::RolledBack, &["flight"], &["flight"]).await;
-        let history = stage.world.sagas.history(id).await.unwrap();
+        let history = stage.world.history(id).await;
         assert!(history.iter().all(|it| it.record.event.attempt == 1), "{id}");
         let found = stage.provider.account(id, "flight");
         assert_eq!((found.calls, found.asks, found.cancels), (1, 0, 1), "{found:?}");

@@ -223,7 +223,7 @@ async fn assert_attempt(stage: &Stage, case: &Case) {
         Way::Forward => 1,
         Way::Back | Way::GivesUp => 3,
     };
-    let history = stage.world.sagas.history(&case.id).await.unwrap();
+    let history = stage.world.history(&case.id).await;
     let told = &history[event].record.event;
     assert_eq!(told.attempt > 1, is_before, "{case:?}: {told:?}");
 }

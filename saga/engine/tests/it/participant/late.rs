@@ -134,7 +134,7 @@ async fn an_undo_waits_for_a_call_that_may_be_under_way() {
     let until_ms = stage.books.row("s", "flight").unwrap().until_ms.unwrap();
     stage.wish("s", Change::Cancelled).await;
     stage.ended("s", Status::RolledBack, &[], &["flight"]).await;
-    let history = stage.world.sagas.history("s").await.unwrap();
+    let history = stage.world.history("s").await;
     let undone = history.last().unwrap();
     assert!(undone.at_ms >= until_ms, "{} ms too early", until_ms - undone.at_ms);
     hold.let_go();
@@ -157,7 +157,7 @@ async fn an_undo_that_sleeps_is_told_of_as_late_and_done_by_whoever_hears_of_it(
     stage.ended("s", Status::RolledBack, &["flight"], &["flight"]).await;
     let told = stage.world.told("s").await;
     assert_eq!(told[3..], ["flight undofailed", "flight undone"]);
-    let history = stage.world.sagas.history("s").await.unwrap();
+    let history = stage.world.history("s").await;
     assert_eq!(history[3].record.event.by, Author::Coordinator);
     assert_eq!(history[3].record.status, Status::Stuck);
     assert_eq!(airline.stats().in_hand, 1, "it still sleeps");

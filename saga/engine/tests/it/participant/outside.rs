@@ -28,7 +28,7 @@ fn account(standing: Standing, calls: usize, asks: usize, cancels: usize) -> Acc
 
 /// How the flight was told of: the words of its events, and the attempt of the first.
 async fn flight(stage: &Stage, id: &str) -> (Vec<String>, u32) {
-    let history = stage.world.sagas.history(id).await.unwrap();
+    let history = stage.world.history(id).await;
     let told = stage.world.told(id).await;
     (told, history[1].record.event.attempt)
 }

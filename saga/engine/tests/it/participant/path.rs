@@ -200,7 +200,7 @@ async fn a_timer_is_waited_for_and_is_never_early() {
     for id in completes(&stage, &json!({}), &["flight", "hotel"]).await {
         let told = stage.world.told(&id).await;
         assert_eq!(told, ["saga started", "flight done", "cool-off done", "hotel done"]);
-        let history = stage.world.sagas.history(&id).await.unwrap();
+        let history = stage.world.history(&id).await;
         let waited = history[2].at_ms - history[1].at_ms;
         assert!(waited >= 300, "{id} waited {waited} ms");
     }

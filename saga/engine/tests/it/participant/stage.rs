@@ -106,7 +106,8 @@ impl Stage {
     /// An operator moves a saga, whoever else does so meanwhile.
     pub(super) async fn wish(&self, id: &str, change: Change) -> Record {
         let log = self.engine.log().as_ref();
-        let mut tail = log.last(&self.world.plan, id, 0).await.unwrap().unwrap();
+        let mut tail =
+            log.last(&self.world.plan, id, saga_engine::log::NEWEST).await.unwrap().unwrap();
         loop {
             let event = Event::new(Author::Operator, change.clone());
             match advance(log, &self.world.plan, &tail, event).await.unwrap() {
@@ -192,7 +193,7 @@ impl Stage {
         undid: &[&str],
     ) -> Record {
         let record = self.until_status(id, status).await;
-        let history = self.world.sagas.history(id).await.unwrap();
+        let history = self.world.history(id).await;
         audit::fold(&self.world.plan, &history).unwrap();
         let entries = self.books.of(id);
         let all = |steps: &[&str], entry| -> Vec<(String, Entry)> {

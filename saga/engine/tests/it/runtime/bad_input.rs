@@ -63,7 +63,7 @@ impl World {
 
     /// An event that the airline would report of a saga that stands at its start.
     async fn flown(&self, id: &str) -> saga_core::Record {
-        let started = self.sagas.get(id, 0).await.unwrap().unwrap();
+        let started = self.sagas.get(id, saga_engine::log::NEWEST).await.unwrap().unwrap();
         let done = Change::done("flight", json!({ "of": id }));
         let event = Event::new(Author::service("airline"), done);
         started.record.next(&self.plan, started.sequence, event).unwrap()
@@ -206,7 +206,7 @@ async fn a_record_under_the_subject_of_another_one_is_put_away() {
     while let Some(stored) = follower.next().await.unwrap() {
         seen.push(stored);
     }
-    assert_eq!(seen, world.sagas.history("one").await.unwrap()[1..]);
+    assert_eq!(seen, world.history("one").await[1..]);
 }
 
 #[tokio::test]

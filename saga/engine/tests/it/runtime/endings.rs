@@ -139,7 +139,7 @@ async fn a_saga_that_was_stuck_is_told_as_stuck_and_as_ended() {
     let engine = Engine::new(world.client.clone());
     let act = async |by: Author, change: Change| -> Stored {
         let log = engine.log().as_ref();
-        let tail = log.last(&world.plan, "one", 0).await.unwrap().unwrap();
+        let tail = log.last(&world.plan, "one", saga_engine::log::NEWEST).await.unwrap().unwrap();
         match advance(log, &world.plan, &tail, Event::new(by, change)).await.unwrap() {
             Advanced::Appended(tail) => tail.stored,
             other => panic!("nobody else moves it: {other:?}"),

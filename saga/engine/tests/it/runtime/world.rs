@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{self, PullConsumer};
 use futures::future::join_all;
-use jetsaga_nats::testing::broker;
+use jetsaga_nats::testing::{broker, replicas};
 use jetsaga_nats::topology;
 use saga_core::{Definition, Kind, Plan, Record, Status, definition, subject};
 use saga_engine::participant::StartError;
@@ -73,20 +73,10 @@ impl World {
         definitions: &[Definition],
         ack_wait_ms: u64,
     ) -> Self {
-        Self::replicated(client, definitions, ack_wait_ms, 1).await
-    }
-
-    /// The same with this many replicas, on a cluster.
-    pub(crate) async fn replicated(
-        client: async_nats::Client,
-        definitions: &[Definition],
-        ack_wait_ms: u64,
-        replicas: u32,
-    ) -> Self {
         let plans: Vec<Plan> =
             definitions.iter().map(|it| Plan::new(it.clone()).unwrap()).collect();
         let plans_of = plans.iter().collect::<Vec<_>>();
-        let topology = Topology::of(&plans_of, &[("trip", "desk")], replicas);
+        let topology = Topology::of(&plans_of, &[("trip", "desk")], replicas(&client));
         let topology = topology.with_ack_wait_ms(ack_wait_ms);
         let plan = Arc::new(plans.into_iter().next().unwrap());
         let sagas = Sagas::new(Engine::new(client.clone()), Arc::clone(&plan));
@@ -160,7 +150,16 @@ impl World {
     /// `<step> <event>` of every event that counts.
     pub(crate) async fn told(&self, id: &str) -> Vec<String> {
         let words = |it: &Stored| format!("{} {}", it.record.event.step, it.record.event.kind);
-        self.sagas.history(id).await.unwrap().iter().map(words).collect()
+        self.history(id).await.iter().map(words).collect()
+    }
+
+    /// Every event of a saga; asks again while the stream has no leader to answer.
+    pub(crate) async fn history(&self, id: &str) -> Vec<Stored> {
+        let read = async || {
+            let history = self.sagas.history(id).await;
+            (history.is_ok(), history)
+        };
+        until(&format!("the history of {id}"), read).await.unwrap()
     }
 
     /// Waits until all sagas have ended as their input says, and finds each effect in the books
@@ -169,7 +168,7 @@ impl World {
         let mut expected = Vec::new();
         for id in ids {
             let record = self.end(id).await;
-            let history = self.sagas.history(id).await.unwrap();
+            let history = self.history(id).await;
             audit::fold(&self.plan, &history).unwrap();
             let full = record.input["full"].as_str();
             let wanted = if full.is_some() { Status::RolledBack } else { Status::Completed };
