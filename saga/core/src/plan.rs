@@ -101,6 +101,26 @@ impl Plan {
         self.descendants[earlier] & (1 << later) != 0
     }
 
+    /// Whether a rollback may have to undo it.
+    pub(crate) fn is_undone(&self, step: usize) -> bool {
+        self.steps()[step].kind == Kind::Compensable
+    }
+
+    /// The steps that a rollback undoes before it.
+    pub(crate) fn undone_before(&self, step: usize) -> impl Iterator<Item = &str> {
+        let later = move |&it: &usize| self.is_after(it, step) && self.is_undone(it);
+        (0..self.steps().len()).filter(later).map(|it| self.steps()[it].name.as_str())
+    }
+
+    /// Whether another step can be refused when it may have begun: one that does not come before
+    /// it. Of a step that is refused itself nothing remains.
+    pub(crate) fn is_undone_after_a_refusal(&self, step: usize) -> bool {
+        let is_refused =
+            |it: usize| matches!(self.steps()[it].kind, Kind::Compensable | Kind::Pivot);
+        let is_other = |it: usize| it != step && !self.is_after(step, it);
+        (0..self.steps().len()).any(|it| is_refused(it) && is_other(it))
+    }
+
     /// Every step after its predecessors.
     pub(crate) fn order(&self) -> &[usize] {
         &self.order

@@ -133,19 +133,35 @@ pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<Stri
     found.into_iter().collect()
 }
 
-/// What a service's backward consumer filters: every rollback, and what an operator did instead.
+/// What a service's backward consumer filters: for each step that it may have to undo how a
+/// rollback begins and what else may bring the step's turn; and what an operator did in its place.
 pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
-    let mut found = BTreeSet::from([
-        event_filter(type_token, "*", "*", Status::RollingBack.as_str()),
-        event_filter(type_token, "*", "*", Status::Stuck.as_str()),
-    ]);
-    for (_, step) in own_steps(plan, service) {
-        for (event, status) in [
-            (EventKind::Skipped, Status::Running),
-            (EventKind::Skipped, Status::Completed),
-            (EventKind::Settled, Status::RolledBack),
-        ] {
-            found.insert(event_filter(type_token, step, event.as_str(), status.as_str()));
+    let filter = |step: &str, event: EventKind, status: Status| {
+        event_filter(type_token, step, event.as_str(), status.as_str())
+    };
+    let mut found = BTreeSet::new();
+    for (index, step) in own_steps(plan, service) {
+        found.insert(filter(step, EventKind::Skipped, Status::Running));
+        found.insert(filter(step, EventKind::Skipped, Status::Completed));
+        if !plan.is_undone(index) {
+            continue;
+        }
+        found.extend([
+            filter("*", EventKind::Timedout, Status::RollingBack),
+            filter(SAGA, EventKind::Cancelled, Status::RollingBack),
+            filter(SAGA, EventKind::Expired, Status::RollingBack),
+            event_filter(type_token, "*", "*", Status::Stuck.as_str()),
+            filter(step, EventKind::Nudged, Status::RollingBack),
+            filter(step, EventKind::Settled, Status::RollingBack),
+            filter(step, EventKind::Settled, Status::RolledBack),
+        ]);
+        if plan.is_undone_after_a_refusal(index) {
+            found.insert(filter("*", EventKind::Failed, Status::RollingBack));
+        }
+        // It is undone once nothing after it is owed any more.
+        for later in plan.undone_before(index) {
+            found.insert(filter(later, EventKind::Undone, Status::RollingBack));
+            found.insert(filter(later, EventKind::Settled, Status::RollingBack));
         }
     }
     found.into_iter().collect()

@@ -40,7 +40,7 @@ fn the_order_saga_with_an_undo_given_up() {
 
 #[test]
 fn a_diamond_with_a_skipped_step() {
-    holds(with_a_skip(cases::diamond()), 110_000);
+    holds(with_a_skip(cases::diamond()), 100_000);
 }
 
 #[test]

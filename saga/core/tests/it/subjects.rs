@@ -40,13 +40,35 @@ fn consumers_filter_what_the_protocol_says() {
     assert_eq!(
         backward,
         [
-            "saga.order.*.*.*.*.rolling_back",
             "saga.order.*.*.*.*.stuck",
+            "saga.order.*.*.*.failed.rolling_back",
+            "saga.order.*.*.*.timedout.rolling_back",
+            "saga.order.*.*.inventory.settled.rolling_back",
+            "saga.order.*.*.inventory.undone.rolling_back",
+            "saga.order.*.*.payment.nudged.rolling_back",
             "saga.order.*.*.payment.settled.rolled_back",
+            "saga.order.*.*.payment.settled.rolling_back",
             "saga.order.*.*.payment.skipped.completed",
             "saga.order.*.*.payment.skipped.running",
+            "saga.order.*.*.saga.cancelled.rolling_back",
+            "saga.order.*.*.saga.expired.rolling_back",
         ]
     );
+}
+
+/// Most of a rollback is not for most services.
+#[test]
+fn who_undoes_nothing_hears_nothing_of_rollbacks() {
+    let plan = definitions::order();
+    assert_eq!(
+        subject::backward_filters(&plan, "order", "notification"),
+        [
+            "saga.order.*.*.notification.skipped.completed",
+            "saga.order.*.*.notification.skipped.running",
+        ]
+    );
+    let last = subject::backward_filters(&plan, "order", "inventory");
+    assert!(last.iter().all(|filter| !filter.contains("undone") && !filter.contains("failed")));
 }
 
 /// A step behind a conditional one is woken by whatever may omit that one.
