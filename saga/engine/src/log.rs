@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use saga_core::{Plan, Record};
 
 pub mod advance;
+mod inbox;
 pub mod jetstream;
 
 /// A record as the stream stored it.

@@ -8,12 +8,12 @@ use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::{self, ErrorCode};
 use async_nats::{Client, HeaderMap};
 use async_trait::async_trait;
-use futures::StreamExt as _;
 use saga_core::record::Unreadable;
 use saga_core::subject::{self, header};
 use saga_core::{Plan, Record};
 use serde_json::{Value, json};
 
+use super::inbox::Inbox;
 use super::{Append, AppendError, Log, ReadError, Stored, Tail, Trace};
 
 /// How long one publish or one read may take before it counts as unanswered.
@@ -32,19 +32,21 @@ const BATCH: u32 = 1_000;
 pub struct JetStreamLog {
     client: Client,
     context: jetstream::Context,
+    inbox: Inbox,
 }
 
 impl JetStreamLog {
     /// A log over a connection. Streams are made by the topology, not here.
     pub fn new(client: Client) -> Self {
         let context = jetstream::ContextBuilder::new().timeout(ANSWER).build(client.clone());
-        Self { client, context }
+        let inbox = Inbox::new(client.clone());
+        Self { client, context, inbox }
     }
 
     /// What one replica answers to a request for many messages.
     async fn ask(&self, stream: &str, request: &Value) -> Result<Batch, ReadError> {
-        let inbox = self.client.new_inbox();
-        let mut answers = self.client.subscribe(inbox.clone()).await.map_err(unavailable)?;
+        let mut answers = self.inbox.expect().await.map_err(unavailable)?;
+        let inbox = answers.subject().to_owned();
         let subject = format!("$JS.API.DIRECT.GET.{stream}");
         self.client
             .publish_with_reply(subject, inbox, request.to_string().into())
