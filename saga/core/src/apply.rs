@@ -1,9 +1,8 @@
 //! The one transition function: what an event makes of a record, or why it is refused.
 
-use serde_json::Value;
-
 use crate::definition::{Kind, Step};
 use crate::event::{Author, Change, Event, EventKind, SAGA};
+use crate::json::Json;
 use crate::limits::{self, TooMuch};
 use crate::plan::{Plan, is_point_of_no_return};
 use crate::record::{Cause, EventInfo, Reason, Record, Status, StepRecord, StepState, VERSION};
@@ -105,11 +104,12 @@ impl Refusal {
 
 impl Record {
     /// The record of `started`: event 1 of a new saga.
-    pub fn start(plan: &Plan, id: &str, input: Value) -> Result<Self, Refusal> {
+    pub fn start(plan: &Plan, id: &str, input: impl Into<Json>) -> Result<Self, Refusal> {
+        let input = input.into();
         if !limits::is_id(id) {
             return Err(Refusal::Id(id.to_owned()));
         }
-        limits::check(&input, plan.definition().input_max)?;
+        limits::check_json(&input, plan.definition().input_max)?;
         let mut record = Self {
             v: VERSION,
             saga_type: plan.name().to_owned(),
@@ -138,10 +138,14 @@ impl Record {
 
     /// The record after `event`; `base` is the stream sequence of this record.
     pub fn next(&self, plan: &Plan, base: u64, event: Event) -> Result<Self, Refusal> {
-        if !plan.serves(self) {
+        self.clone().into_next(plan, base, event)
+    }
+
+    /// [`Record::next`] in place of this record.
+    pub fn into_next(mut self, plan: &Plan, base: u64, event: Event) -> Result<Self, Refusal> {
+        if !plan.serves(&self) {
             return Err(Refusal::OtherDefinition(self.definition.version));
         }
-        let mut next = self.clone();
         let info = EventInfo {
             step: event.change.step().to_owned(),
             kind: event.change.kind(),
@@ -150,11 +154,11 @@ impl Record {
             actor: event.actor,
             note: event.note,
         };
-        transition(plan, &mut next, &info, event.change)?;
-        next.n += 1;
-        next.base = base;
-        next.event = info;
-        Ok(next)
+        transition(plan, &mut self, &info, event.change)?;
+        self.n += 1;
+        self.base = base;
+        self.event = info;
+        Ok(self)
     }
 }
 
@@ -186,7 +190,7 @@ fn transition(
         Change::Done { step, output } => {
             let definition = at.ready(record, &step)?;
             at.only(&step, &[performer(definition)])?;
-            limits::check(&output, definition.output_max)?;
+            limits::check_json(&output, definition.output_max)?;
             set(record, &step, StepState::Done, |it| it.output = Some(output));
             go_on(plan, record);
         }
@@ -233,7 +237,7 @@ fn transition(
         Change::Skipped { step, output } => {
             at.only(&step, &[Author::Operator])?;
             let definition = at.ready(record, &step)?;
-            limits::check(&output, definition.output_max)?;
+            limits::check_json(&output, definition.output_max)?;
             set(record, &step, StepState::Skipped, |it| it.output = Some(output));
             go_on(plan, record);
         }

@@ -1,8 +1,8 @@
 //! What happens to a saga, and who says so.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::json::Json;
 use crate::record::Reason;
 
 /// The step name of events of the saga itself.
@@ -108,7 +108,7 @@ pub enum Change {
         /// The step.
         step: String,
         /// What it put out.
-        output: Value,
+        output: Json,
     },
     /// The service refuses the step; nothing of it remains.
     Failed {
@@ -146,7 +146,7 @@ pub enum Change {
         /// The step.
         step: String,
         /// The output.
-        output: Value,
+        output: Json,
     },
     /// An operator undid the step by hand.
     Settled {
@@ -159,8 +159,8 @@ pub enum Change {
 
 impl Change {
     /// [`Change::Done`].
-    pub fn done(step: &str, output: Value) -> Self {
-        Self::Done { step: step.to_owned(), output }
+    pub fn done(step: &str, output: impl Into<Json>) -> Self {
+        Self::Done { step: step.to_owned(), output: output.into() }
     }
 
     /// [`Change::Failed`].
@@ -189,8 +189,8 @@ impl Change {
     }
 
     /// [`Change::Skipped`].
-    pub fn skipped(step: &str, output: Value) -> Self {
-        Self::Skipped { step: step.to_owned(), output }
+    pub fn skipped(step: &str, output: impl Into<Json>) -> Self {
+        Self::Skipped { step: step.to_owned(), output: output.into() }
     }
 
     /// [`Change::Settled`].

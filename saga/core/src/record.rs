@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Author, EventKind, wire_words};
+use crate::json::Json;
 use crate::limits;
 
 mod read;
@@ -38,7 +39,7 @@ pub struct Record {
     /// Stream sequence of the event that this one was derived from; 0 for `started`.
     pub base: u64,
     /// What was given at the start; never changed.
-    pub input: Value,
+    pub input: Json,
     /// States of the steps; an absent step is waiting or ready.
     pub steps: BTreeMap<String, StepRecord>,
     /// Why the saga rolls back.
@@ -134,7 +135,7 @@ pub struct StepRecord {
     pub state: StepState,
     /// What it put out, once done or skipped; kept through the rollback.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Value>,
+    pub output: Option<Json>,
     /// Why it is in this state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
@@ -228,6 +229,6 @@ impl Record {
 
     /// What a step put out.
     pub fn output(&self, step: &str) -> Option<&Value> {
-        self.steps.get(step).and_then(|record| record.output.as_ref())
+        self.steps.get(step).and_then(|record| record.output.as_deref())
     }
 }

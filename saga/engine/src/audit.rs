@@ -44,7 +44,7 @@ pub fn fold(plan: &Plan, history: &[Stored]) -> Result<(), Finding> {
     }
     for pair in history.windows(2) {
         let [before, found] = pair else { continue };
-        verify(plan, &before.record, before.sequence, &found.record)
+        verify(plan, before.record.clone(), before.sequence, &found.record)
             .map_err(|lie| finding(found, lie))?;
     }
     Ok(())

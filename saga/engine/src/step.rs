@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use saga_core::{Cause, Reason};
+use saga_core::{Cause, Json, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -140,7 +140,7 @@ pub struct Job<I> {
     /// The saga's input.
     pub input: I,
     /// Outputs of all steps that are done or skipped.
-    pub outputs: BTreeMap<String, Value>,
+    pub outputs: BTreeMap<String, Json>,
     /// W3C trace context of the saga, for calls to others.
     pub traceparent: Option<String>,
 }
@@ -151,7 +151,7 @@ impl<I> Job<I> {
     /// # Errors
     /// When there is none, or it is not a `T`.
     pub fn output_of<T: DeserializeOwned>(&self, step: &str) -> Result<T, serde_json::Error> {
-        T::deserialize(self.outputs.get(step).unwrap_or(&Value::Null))
+        T::deserialize(self.outputs.get(step).map_or(&Value::Null, |output| output))
     }
 }
 

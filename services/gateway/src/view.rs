@@ -23,7 +23,7 @@ pub enum Unshown {
 pub fn order(stored: &Stored, created_ms: i64) -> Result<Order, Unshown> {
     let record = &stored.record;
     let id: OrderId = record.id.parse().map_err(|_bad| Unshown::Id(record.id.clone()))?;
-    let input = OrderInput::deserialize(&record.input).map_err(Unshown::Input)?;
+    let input = OrderInput::deserialize(&*record.input).map_err(Unshown::Input)?;
     let priced = record.output(step::ORDER).map(OrderPriced::deserialize).and_then(Result::ok);
     let (lines, total) = match priced {
         Some(priced) => (priced.lines.into_iter().map(priced_line).collect(), Some(priced.total)),

@@ -69,7 +69,7 @@ impl World {
             left: Duration::from_secs(30),
             at_ms: 0,
             input: serde_json::from_value(input(token)).unwrap(),
-            outputs: BTreeMap::from([(step::ORDER.to_owned(), priced())]),
+            outputs: BTreeMap::from([(step::ORDER.to_owned(), priced().into())]),
             traceparent: None,
         }
     }

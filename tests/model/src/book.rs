@@ -141,7 +141,7 @@ impl Book {
         let sequence = page.record.n;
         let next = page.record.next(&self.plan, sequence, self.event(event)).ok();
         let next = next.map(|next| {
-            let is_fold = verify(&self.plan, &page.record, sequence, &next).is_ok();
+            let is_fold = verify(&self.plan, page.record.clone(), sequence, &next).is_ok();
             Arc::new(self.appended(next, is_fold))
         });
         let mut pages = self.pages.write().expect("no writer panics");

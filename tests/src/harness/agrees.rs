@@ -128,7 +128,7 @@ impl Front {
         verify_start(&plan, &history[0].record).expect("the first record is right");
         for pair in history.windows(2) {
             let (before, after) = (&pair[0], &pair[1]);
-            verify(&plan, &before.record, before.sequence, &after.record)
+            verify(&plan, before.record.clone(), before.sequence, &after.record)
                 .unwrap_or_else(|lie| panic!("{lie}: {:?}", after.record));
         }
         let last = &history[history.len() - 1].record;

@@ -249,21 +249,21 @@ fn every_record_is_the_fold_of_its_history_and_a_lie_is_found() {
             for (event, _) in &node.accepted {
                 let sequence = node.record.n * 10;
                 let next = node.record.next(plan, sequence, event.clone()).unwrap();
-                verify(plan, &node.record, sequence, &next).unwrap();
+                verify(plan, node.record.clone(), sequence, &next).unwrap();
                 let mut lie = next.clone();
-                lie.input = serde_json::json!({"amount": 1});
-                assert!(verify(plan, &node.record, sequence, &lie).is_err());
+                lie.input = serde_json::json!({"amount": 1}).into();
+                assert!(verify(plan, node.record.clone(), sequence, &lie).is_err());
                 let mut lie = next.clone();
                 lie.status = match lie.status {
                     Status::Stuck => Status::RolledBack,
                     _ => Status::Stuck,
                 };
                 assert_eq!(
-                    verify(plan, &node.record, sequence, &lie),
+                    verify(plan, node.record.clone(), sequence, &lie),
                     Err(Lie::Differs("the status"))
                 );
                 assert!(matches!(
-                    verify(plan, &node.record, sequence + 1, &next),
+                    verify(plan, node.record.clone(), sequence + 1, &next),
                     Err(Lie::Base { .. })
                 ));
             }

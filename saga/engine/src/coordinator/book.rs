@@ -131,7 +131,7 @@ impl Book {
             return noted;
         }
         let id = &seen.record.id;
-        let before = self.close(id);
+        let before = self.take(id);
         let is_unproven = match noted.follows {
             Follows::Next(None) | Follows::Gap => true,
             _ => before.as_ref().is_some_and(|before| before.is_unproven),
@@ -149,12 +149,19 @@ impl Book {
             waits_after(plan, waits_before, &seen.record, seen.at_ms, started_ms)
         });
         noted.no_longer_late = no_longer_late(waits_before, &waits);
+        let started_before = before.as_ref().map(|before| before.started_ms);
         noted.is_freed = before.is_some_and(|before| before.status == Status::Stuck)
             && seen.record.status != Status::Stuck;
+        let is_listed = started_before == Some(started_ms);
         if seen.record.status.is_end() {
+            self.strike(id, started_before);
             noted.is_unproven_end = is_unproven;
             self.end(seen, started_ms);
         } else {
+            if !is_listed {
+                self.strike(id, started_before);
+                self.index.insert((started_ms, id.clone()));
+            }
             self.keep(seen, plan.is_none(), is_unproven, (first, started_ms), waits);
             self.schedule(id, holds);
         }
@@ -213,26 +220,32 @@ impl Book {
             is_unproven,
             record,
         };
-        self.put(seen.record.id.clone(), entry);
-    }
-
-    fn put(&mut self, id: String, entry: Entry) {
-        self.index.insert((entry.started_ms, id.clone()));
-        self.open.insert(id, entry);
+        self.open.insert(seen.record.id.clone(), entry);
     }
 
     /// Takes an open saga out.
     fn close(&mut self, id: &str) -> Option<Entry> {
-        self.wheel.remove(id);
-        if let Some(ended) = self.ended.remove(id) {
-            self.index.remove(&(ended.started_ms, id.to_owned()));
-        }
+        let entry = self.take(id);
+        self.strike(id, entry.as_ref().map(|entry| entry.started_ms));
+        entry
+    }
+
+    /// Takes the entry of an open saga, which stays in the list and on the wheel.
+    fn take(&mut self, id: &str) -> Option<Entry> {
         let entry = self.open.remove(id)?;
-        self.index.remove(&(entry.started_ms, id.to_owned()));
         if let Some((_, size)) = &entry.record {
             self.records = self.records.saturating_sub(*size);
         }
         Some(entry)
+    }
+
+    /// Strikes a saga off the list and the wheel: an open one that started then, or an ended one.
+    fn strike(&mut self, id: &str, started_ms: Option<i64>) {
+        self.wheel.remove(id);
+        let ended = self.ended.remove(id).map(|ended| ended.started_ms);
+        for started_ms in started_ms.into_iter().chain(ended) {
+            self.index.remove(&(started_ms, id.to_owned()));
+        }
     }
 
     fn end(&mut self, seen: &Seen, started_ms: i64) {
@@ -277,6 +290,7 @@ impl Book {
         if seen.record.status.is_end() {
             self.end(seen, started_ms);
         } else {
+            self.index.insert((started_ms, id.clone()));
             self.keep(seen, false, true, (first, started_ms), waits);
             self.schedule(id, holds);
         }
@@ -400,7 +414,8 @@ impl Book {
             book.remember(id, ended);
         }
         for (id, entry) in open {
-            book.put(id, entry);
+            book.index.insert((entry.started_ms, id.clone()));
+            book.open.insert(id, entry);
         }
         book.schedule_all(holds);
         book

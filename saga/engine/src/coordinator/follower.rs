@@ -209,7 +209,7 @@ pub(super) async fn note(office: &Arc<Office>, track: &Arc<Track>, seen: Seen) {
         track.changed.notify_one();
     }
     report(office, track, &seen, &noted);
-    check(office, track, &seen, &noted, plan.as_deref());
+    check(office, track, &seen, noted, plan.as_deref());
 }
 
 /// The record in a message, if it is one of the saga that the subject names.
@@ -262,12 +262,14 @@ fn report(office: &Office, track: &Arc<Track>, seen: &Seen, noted: &Noted) {
 }
 
 /// Whether a record is what its event makes of the one before.
-fn check(office: &Office, track: &Arc<Track>, seen: &Seen, noted: &Noted, plan: Option<&Plan>) {
+fn check(office: &Office, track: &Arc<Track>, seen: &Seen, noted: Noted, plan: Option<&Plan>) {
     let Some(plan) = plan else { return };
     let record = &seen.record;
-    let lie = match &noted.follows {
+    let lie = match noted.follows {
         Follows::First => verify_start(plan, record).err(),
-        Follows::Next(Some((before, sequence))) => verify(plan, before, *sequence, record).err(),
+        Follows::Next(Some((before, sequence))) => {
+            verify(plan, Arc::unwrap_or_clone(before), sequence, record).err()
+        }
         _ => None,
     };
     if let Some(lie) = lie {

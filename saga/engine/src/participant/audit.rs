@@ -11,8 +11,7 @@ use async_nats::jetstream::consumer::PullConsumer;
 use async_nats::service::Service;
 use futures::StreamExt as _;
 use saga_core::barrier::Key;
-use saga_core::{Plan, Record, event::SAGA, limits, subject};
-use serde_json::Value;
+use saga_core::{Json, Plan, Record, event::SAGA, limits, subject};
 use tokio_util::sync::CancellationToken;
 
 use super::Barrier;
@@ -184,7 +183,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     async fn effects(&self, looks: &[Look<'_>], told: &mut Told) {
         for (step, handler) in &self.bench.steps {
             let checks: Vec<_> = looks.iter().filter_map(|look| look.check(step)).collect();
-            let refs: Vec<&Check<Value, Value>> = checks.iter().map(|(check, _)| check).collect();
+            let refs: Vec<&Check<Json, Json>> = checks.iter().map(|(check, _)| check).collect();
             let records = checks.iter().map(|(_, record)| *record);
             let found = flat(guarded(LOOK, handler.audit(&refs)).await);
             tell(told, records, step, found);
@@ -195,8 +194,8 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     async fn endings(&self, looks: &[Look<'_>], told: &mut Told) {
         let Some(mirror) = &self.bench.mirror else { return };
         let seen = looks.iter().filter(|look| look.is_mirrored());
-        let endings: Vec<Ending<Value>> = seen.map(Look::as_ending).collect();
-        let refs: Vec<&Ending<Value>> = endings.iter().collect();
+        let endings: Vec<Ending<Json>> = seen.map(Look::as_ending).collect();
+        let refs: Vec<&Ending<Json>> = endings.iter().collect();
         let found = flat(guarded(LOOK, mirror.audit(&refs)).await);
         tell(told, endings.iter().map(|ending| &ending.record), SAGA, found);
     }

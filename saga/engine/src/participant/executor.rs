@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use saga_core::Json;
 use saga_core::barrier::{Key, Row};
 use tokio::sync::{mpsc, oneshot};
 
@@ -301,21 +302,21 @@ fn limit<W>(op: &Op<W>) -> Duration {
     Duration::from_millis(timeout_ms)
 }
 
-fn job<W>(op: &Op<W>) -> Option<&crate::step::Job<serde_json::Value>> {
+fn job<W>(op: &Op<W>) -> Option<&crate::step::Job<Json>> {
     match &op.task {
         Task::Run(job) => Some(job),
         _ => None,
     }
 }
 
-fn undo<W>(op: &Op<W>) -> Option<&crate::step::Undo<serde_json::Value, serde_json::Value>> {
+fn undo<W>(op: &Op<W>) -> Option<&crate::step::Undo<Json, serde_json::Value>> {
     match &op.task {
         Task::Undo(undo) => Some(undo),
         _ => None,
     }
 }
 
-fn ending<W>(op: &Op<W>) -> Option<&crate::step::Ending<serde_json::Value>> {
+fn ending<W>(op: &Op<W>) -> Option<&crate::step::Ending<Json>> {
     match &op.task {
         Task::Mirror(ending) => Some(ending),
         _ => None,

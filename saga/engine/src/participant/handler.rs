@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use saga_core::Reason;
+use saga_core::{Json, Reason};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,10 +25,10 @@ pub(crate) trait Handler<W>: Send + Sync {
     fn outside(&self) -> Option<Duration>;
     fn reads_input(&self, input: &Value) -> Result<(), String>;
     fn reads_output(&self, output: &Value) -> Result<(), String>;
-    async fn run_all(&self, jobs: &[&Job<Value>]) -> Vec<Answer<Value, W>>;
-    async fn undo_all(&self, jobs: &[&Undo<Value, Value>]) -> Vec<UndoAnswer<W>>;
-    async fn resolve(&self, job: &Job<Value>) -> Resolution<Value, W>;
-    async fn audit(&self, checks: &[&Check<Value, Value>]) -> Audited;
+    async fn run_all(&self, jobs: &[&Job<Json>]) -> Vec<Answer<Value, W>>;
+    async fn undo_all(&self, jobs: &[&Undo<Json, Value>]) -> Vec<UndoAnswer<W>>;
+    async fn resolve(&self, job: &Job<Json>) -> Resolution<Value, W>;
+    async fn audit(&self, checks: &[&Check<Json, Json>]) -> Audited;
     async fn audit_sums(&self) -> Result<Vec<String>, String>;
 }
 
@@ -40,8 +40,8 @@ pub(crate) type Audited = Result<Vec<Vec<String>>, String>;
 pub(crate) trait Endings<W>: Send + Sync {
     fn reads_input(&self, input: &Value) -> Result<(), String>;
     fn concerns(&self, status: saga_core::Status) -> bool;
-    async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<W>>;
-    async fn audit(&self, endings: &[&Ending<Value>]) -> Audited;
+    async fn ended(&self, endings: &[&Ending<Json>]) -> Vec<MirrorAnswer<W>>;
+    async fn audit(&self, endings: &[&Ending<Json>]) -> Audited;
 }
 
 pub(crate) struct Typed<S>(pub(crate) S);
@@ -60,7 +60,7 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
         read::<S::Output>(output).map(drop)
     }
 
-    async fn run_all(&self, jobs: &[&Job<Value>]) -> Vec<Answer<Value, S::Work>> {
+    async fn run_all(&self, jobs: &[&Job<Json>]) -> Vec<Answer<Value, S::Work>> {
         let (jobs, mut slots) =
             readable(jobs, typed::<S::Input>, |why| Answer::refused(BAD_INPUT, &why));
         let answers = if jobs.is_empty() { Vec::new() } else { self.0.run_all(&jobs).await };
@@ -68,7 +68,7 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
         all(slots, || Answer::again("run_all gave fewer answers than there were jobs"))
     }
 
-    async fn undo_all(&self, jobs: &[&Undo<Value, Value>]) -> Vec<UndoAnswer<S::Work>> {
+    async fn undo_all(&self, jobs: &[&Undo<Json, Value>]) -> Vec<UndoAnswer<S::Work>> {
         let (jobs, mut slots) = readable(jobs, typed_undo::<S>, UndoAnswer::GiveUp);
         let answers = if jobs.is_empty() { Vec::new() } else { self.0.undo_all(&jobs).await };
         fill(&mut slots, answers.into_iter());
@@ -76,7 +76,7 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
         all(slots, || UndoAnswer::Again(None, why.to_owned()))
     }
 
-    async fn resolve(&self, job: &Job<Value>) -> Resolution<Value, S::Work> {
+    async fn resolve(&self, job: &Job<Json>) -> Resolution<Value, S::Work> {
         match typed::<S::Input>(job) {
             Err(why) => Resolution::Unknown(why),
             Ok(job) => match self.0.resolve(&job).await {
@@ -91,7 +91,7 @@ impl<S: Step> Handler<S::Work> for Typed<S> {
         }
     }
 
-    async fn audit(&self, checks: &[&Check<Value, Value>]) -> Audited {
+    async fn audit(&self, checks: &[&Check<Json, Json>]) -> Audited {
         let (checks, mut slots) = readable(checks, typed_check::<S>, |why: String| vec![why]);
         let found = if checks.is_empty() { Vec::new() } else { self.0.audit(&checks).await? };
         fill(&mut slots, found.into_iter());
@@ -113,7 +113,7 @@ impl<M: Mirror> Endings<M::Work> for Typed<M> {
         self.0.concerns(status)
     }
 
-    async fn ended(&self, endings: &[&Ending<Value>]) -> Vec<MirrorAnswer<M::Work>> {
+    async fn ended(&self, endings: &[&Ending<Json>]) -> Vec<MirrorAnswer<M::Work>> {
         let (endings, mut slots) =
             readable(endings, typed_ending::<M>, |why| MirrorAnswer::Again(None, why));
         let answers = if endings.is_empty() { Vec::new() } else { self.0.ended(&endings).await };
@@ -122,7 +122,7 @@ impl<M: Mirror> Endings<M::Work> for Typed<M> {
         all(slots, || MirrorAnswer::Again(None, why.to_owned()))
     }
 
-    async fn audit(&self, endings: &[&Ending<Value>]) -> Audited {
+    async fn audit(&self, endings: &[&Ending<Json>]) -> Audited {
         let (endings, mut slots) = readable(endings, typed_ending::<M>, |why: String| vec![why]);
         let found = if endings.is_empty() { Vec::new() } else { self.0.audit(&endings).await? };
         fill(&mut slots, found.into_iter());
@@ -150,7 +150,7 @@ fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     T::deserialize(value).map_err(|error| error.to_string())
 }
 
-fn typed<I: DeserializeOwned>(job: &Job<Value>) -> Result<Job<I>, String> {
+fn typed<I: DeserializeOwned>(job: &Job<Json>) -> Result<Job<I>, String> {
     Ok(Job {
         input: read::<I>(&job.input)?,
         saga_type: job.saga_type.clone(),
@@ -165,14 +165,14 @@ fn typed<I: DeserializeOwned>(job: &Job<Value>) -> Result<Job<I>, String> {
     })
 }
 
-fn typed_undo<S: Step>(undo: &Undo<Value, Value>) -> Result<Undo<S::Input, S::Output>, Reason> {
+fn typed_undo<S: Step>(undo: &Undo<Json, Value>) -> Result<Undo<S::Input, S::Output>, Reason> {
     let job = typed(&undo.job).map_err(|why| Reason::new(BAD_INPUT, &why))?;
     let output = undo.output.as_ref().map(read::<S::Output>).transpose();
     let output = output.map_err(|why| Reason::new(BAD_OUTPUT, &why))?;
     Ok(Undo { job, undo_id: undo.undo_id.clone(), output, cause: undo.cause.clone() })
 }
 
-fn typed_ending<M: Mirror>(ending: &Ending<Value>) -> Result<Ending<M::Input>, String> {
+fn typed_ending<M: Mirror>(ending: &Ending<Json>) -> Result<Ending<M::Input>, String> {
     Ok(Ending {
         input: read::<M::Input>(&ending.input)?,
         record: ending.record.clone(),
@@ -182,7 +182,7 @@ fn typed_ending<M: Mirror>(ending: &Ending<Value>) -> Result<Ending<M::Input>, S
     })
 }
 
-fn typed_check<S: Step>(check: &Check<Value, Value>) -> Result<Check<S::Input, S::Output>, String> {
+fn typed_check<S: Step>(check: &Check<Json, Json>) -> Result<Check<S::Input, S::Output>, String> {
     Ok(Check {
         saga_type: check.saga_type.clone(),
         saga_id: check.saga_id.clone(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use saga_core::barrier::{self, Key, OnRun, OnUndo, Row, State};
-use saga_core::{Kind, Plan, Reason, Step, limits};
+use saga_core::{Json, Kind, Plan, Reason, Step, limits};
 use serde_json::Value;
 
 use crate::step::{Answer, Ending, Job, MirrorAnswer, Undo, UndoAnswer};
@@ -31,11 +31,11 @@ pub(crate) struct Op<W> {
 /// What to do.
 pub(crate) enum Task<W> {
     /// Run a local step.
-    Run(Box<Job<Value>>),
+    Run(Box<Job<Json>>),
     /// Prepare to call an outside step, which takes this long at most.
     Begin(Duration),
     /// Undo a local step.
-    Undo(Box<Undo<Value, Value>>),
+    Undo(Box<Undo<Json, Value>>),
     /// Prepare to undo an outside step, which takes this long at most.
     BeginUndo(Duration),
     /// Close the row of a step that an operator skipped.
@@ -43,7 +43,7 @@ pub(crate) enum Task<W> {
     /// Close the row of a step that an operator settled.
     Settle,
     /// Mirror an ending.
-    Mirror(Box<Ending<Value>>),
+    Mirror(Box<Ending<Json>>),
     /// Commit what came of an outside call: the row as it was left, the row to be.
     Put(Box<Put<W>>),
 }
@@ -158,7 +158,7 @@ impl<W: Default> Op<W> {
     }
 
     /// What the answer of a local step means.
-    pub(crate) fn after_run(&self, job: &Job<Value>, answer: Answer<Value, W>) -> Next<W> {
+    pub(crate) fn after_run(&self, job: &Job<Json>, answer: Answer<Value, W>) -> Next<W> {
         let Some(step) = self.plan.step(&self.key.step) else {
             return Next::Reply(Reply::Nothing);
         };
@@ -181,7 +181,7 @@ impl<W: Default> Op<W> {
     /// What the answer of a local undo means.
     pub(crate) fn after_undo(
         &self,
-        undo: &Undo<Value, Value>,
+        undo: &Undo<Json, Value>,
         row: Option<&Row>,
         answer: UndoAnswer<W>,
     ) -> Next<W> {

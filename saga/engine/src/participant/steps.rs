@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use saga_core::barrier::{Row, State};
-use saga_core::{Change, Kind, Reason};
+use saga_core::{Change, Json, Kind, Reason};
 use serde_json::Value;
 
 use super::executor::Clock;
@@ -43,7 +43,9 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         };
         let step = turn.step.name.clone();
         match reply {
-            Reply::Done(output) => self.put(&mut turn, Change::Done { step, output }).await,
+            Reply::Done(output) => {
+                self.put(&mut turn, Change::Done { step, output: output.into() }).await
+            },
             Reply::Failed(_) if turn.step.kind == Kind::Retriable => {
                 tracing::error!(step, "a retriable step was refused: it comes again");
                 self.later(&turn, None, "refused")
@@ -108,7 +110,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         &self,
         turn: &Turn<'_>,
         handler: &dyn Handler<B::Work>,
-        job: &Job<Value>,
+        job: &Job<Json>,
         row: &Row,
     ) -> Settled {
         let began = std::time::Instant::now();
@@ -141,7 +143,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         &self,
         turn: &Turn<'_>,
         handler: &dyn Handler<B::Work>,
-        job: &Job<Value>,
+        job: &Job<Json>,
         row: &Row,
         call_again: bool,
     ) -> Settled {
@@ -348,7 +350,7 @@ enum Settled {
 }
 
 impl Turn<'_> {
-    fn job(&self, clock: &Clock) -> Job<Value> {
+    fn job(&self, clock: &Clock) -> Job<Json> {
         let record = &self.tail.stored.record;
         let age_ms = u64::try_from(clock().saturating_sub(self.at_ms)).unwrap_or(0);
         let left_ms = self.step.timeout_ms.map_or(0, |limit| limit.saturating_sub(age_ms));
@@ -371,7 +373,7 @@ impl Turn<'_> {
         }
     }
 
-    fn undo(&self, clock: &Clock) -> Undo<Value, Value> {
+    fn undo(&self, clock: &Clock) -> Undo<Json, Value> {
         Undo {
             job: self.job(clock),
             undo_id: self.key().undo_id(),

@@ -102,7 +102,7 @@ impl World {
             }
             let output = known.and_then(|it| it.output.clone());
             let is_whole = match state {
-                Some(StepState::Done) => output.is_some_and(|it| effect == Effect::Live(it)),
+                Some(StepState::Done) => output.is_some_and(|it| effect == Effect::Live(it.into())),
                 Some(StepState::Omitted) => effect == Effect::Never,
                 Some(StepState::Skipped) => true,
                 _ => false,

@@ -15,6 +15,9 @@ pub(super) struct Wheel {
 
 impl Wheel {
     fn set(&mut self, id: &str, due_ms: i64) {
+        if self.by_id.get(id) == Some(&due_ms) {
+            return;
+        }
         self.remove(id);
         self.by_time.insert((due_ms, id.to_owned()));
         self.by_id.insert(id.to_owned(), due_ms);
@@ -51,9 +54,9 @@ pub(in crate::coordinator) struct Due {
 impl Book {
     /// Puts a saga where it belongs in time.
     pub(super) fn schedule(&mut self, id: &str, holds: &Holds) {
-        self.wheel.remove(id);
-        if let Some(due_ms) = self.open.get(id).and_then(|entry| entry.due(holds)) {
-            self.wheel.set(id, due_ms);
+        match self.open.get(id).and_then(|entry| entry.due(holds)) {
+            Some(due_ms) => self.wheel.set(id, due_ms),
+            None => self.wheel.remove(id),
         }
     }
 

@@ -132,7 +132,7 @@ fn told(stored: &Stored) -> Told {
         event: record.event.clone(),
         status: record.status,
         state: step.map(|step| step.state),
-        output: step.and_then(|step| step.output.clone()),
+        output: step.and_then(|step| step.output.clone()).map(Into::into),
         reason: step.and_then(|step| step.reason.clone()),
     }
 }

@@ -1,8 +1,7 @@
 //! One saga and its rows: what contradicts the log, and what handlers are asked.
 
 use saga_core::barrier::{Key, Row, State, contradiction, mirror_contradiction};
-use saga_core::{Author, Plan, Record, Status, StepState, event::SAGA};
-use serde_json::Value;
+use saga_core::{Author, Json, Plan, Record, Status, StepState, event::SAGA};
 
 use crate::audit::ask::{Asked, Finding, Kind};
 use crate::step::{Check, Ending, Expected};
@@ -60,7 +59,7 @@ impl<'a> Look<'a> {
     }
 
     /// What the handler of a step is asked about this saga.
-    pub(super) fn check(&self, step: &str) -> Option<(Check<Value, Value>, &Record)> {
+    pub(super) fn check(&self, step: &str) -> Option<(Check<Json, Json>, &Record)> {
         let record = &self.asked.record;
         let (_, row) = self.steps.iter().find(|(own, _)| own == step)?;
         let check = Check {
@@ -82,7 +81,7 @@ impl<'a> Look<'a> {
         record.status.is_end() && is_noted
     }
 
-    pub(super) fn as_ending(&self) -> Ending<Value> {
+    pub(super) fn as_ending(&self) -> Ending<Json> {
         let record = self.asked.record.clone();
         Ending {
             input: record.input.clone(),
@@ -95,7 +94,7 @@ impl<'a> Look<'a> {
 }
 
 /// What there has to be of a step's effect. By the log: a row may be what is wrong.
-fn expected(record: &Record, step: &str, row: Option<&Row>) -> Expected<Value> {
+fn expected(record: &Record, step: &str, row: Option<&Row>) -> Expected<Json> {
     let is_other = row.is_some_and(|row| row.request != record.request);
     if !record.status.is_end() || is_other {
         return Expected::Open;
@@ -109,7 +108,7 @@ fn expected(record: &Record, step: &str, row: Option<&Row>) -> Expected<Value> {
         StepState::Undone if known.by != Some(Author::Operator) => Expected::Nothing,
         // The log does not say whether it had been run; the row does.
         StepState::Skipped => match row.map(|row| (row.state, &row.output)) {
-            Some((State::Done, Some(output))) => Expected::Held(output.clone()),
+            Some((State::Done, Some(output))) => Expected::Held(output.clone().into()),
             Some((State::Void | State::Failed, _)) => Expected::Nothing,
             _ => Expected::Open,
         },

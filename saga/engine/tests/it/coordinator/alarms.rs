@@ -49,7 +49,7 @@ async fn a_lying_record_is_found() {
     lie.event.by = saga_core::Author::service("air");
     lie.steps.insert("flight".to_owned(), {
         let mut step = saga_core::StepRecord::new(saga_core::StepState::Done);
-        step.output = Some(json!({}));
+        step.output = Some(json!({}).into());
         step
     });
     // It says that all is over, though two steps are open.

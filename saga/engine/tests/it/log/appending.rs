@@ -151,7 +151,7 @@ pub(super) async fn what_a_later_version_wrote_is_kept(bed: &Bed) {
 pub(super) async fn the_largest_record_can_be_stored(bed: &Bed) {
     let mut append = bed.started("large", json!({}));
     let room = usize::try_from(RECORD_MAX).unwrap() - append.record.to_json().len();
-    append.record.input = json!({ "text": "x".repeat(room - r#""text":"""#.len()) });
+    append.record.input = json!({ "text": "x".repeat(room - r#""text":"""#.len()) }).into();
     assert_eq!(append.record.to_json().len(), usize::try_from(RECORD_MAX).unwrap());
     let sequence = bed.put(&append).await;
     assert_eq!(bed.tail("large", sequence).await.stored.record, append.record);

@@ -83,7 +83,7 @@ async fn a_record_over_a_limit_is_refused_and_nothing_is_stored() {
     // Over the stream's limit, and over that of the server (1 MiB), which is not even sent.
     for bytes in [2_000, 2_000_000] {
         let mut record = bed.started("large", json!({})).record;
-        record.input = json!("x".repeat(bytes));
+        record.input = json!("x".repeat(bytes)).into();
         let append = bed.append(record.clone(), 0);
         let refused = bed.log.append(&bed.plan, &append).await;
         assert!(matches!(refused, Err(AppendError::Refused(_))), "{bytes}: {refused:?}");
