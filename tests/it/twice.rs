@@ -69,7 +69,7 @@ fn consumers() -> Vec<String> {
     let steps = ["order", "payment", "inventory", "notification"];
     let both =
         |service: &str| [subject::consumer::forward(service), subject::consumer::backward(service)];
-    let ends = ["order", "notification"].map(subject::consumer::ending);
+    let ends = ["order", "notification"].into_iter().flat_map(subject::consumer::endings);
     steps.into_iter().flat_map(both).chain(ends).collect()
 }
 

@@ -2,17 +2,27 @@
 
 use crate::apply::{gave_up, is_ready, is_undoable, no_return};
 use crate::definition::Kind;
-use crate::event::Author;
+use crate::event::{Author, EventKind};
 use crate::plan::Plan;
 use crate::record::{Record, Status, StepState};
 
-/// Which of a service's consumers a message came through.
+/// Which way a message asks a service to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// Events after which a step may be ready.
+    /// A step may be ready.
     Forward,
-    /// Rollbacks, and what an operator did in a service's place.
+    /// A saga rolls back, or an operator did something in the service's place.
     Backward,
+}
+
+impl Lane {
+    /// The lane of a message that came through the service's forward or backward consumer. An
+    /// operator's nudge of a ready step comes through the backward one and asks to run it.
+    #[must_use]
+    pub fn of(consumer: Self, record: &Record) -> Self {
+        let is_nudge = record.status == Status::Running && record.event.kind == EventKind::Nudged;
+        if is_nudge { Self::Forward } else { consumer }
+    }
 }
 
 /// Something that a service is to do with one of its steps.

@@ -110,37 +110,36 @@ fn event_filter(type_token: &str, step: &str, event: &str, status: &str) -> Stri
 }
 
 /// What a service's forward consumer filters: each event after which one of its steps may be ready.
+///
+/// **One filter for each step before its own**, so that there is one where steps follow one
+/// another. The server remembers where the next message of a consumer with one filter is; for one
+/// with several it walks all subjects of the stream each time that a block of it is full. So a
+/// filter is wider than it must be (a nudge of the step before asks nothing), and what is rare comes
+/// through the [backward consumer](backward_filters).
 pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
-    let filter = |step: &str, event: EventKind| {
-        event_filter(type_token, step, event.as_str(), Status::Running.as_str())
-    };
-    let mut found = BTreeSet::new();
-    for (index, step) in own_steps(plan, service) {
-        for trigger in plan.triggers(index) {
-            match trigger {
-                None => {
-                    found.insert(filter(SAGA, EventKind::Started));
-                }
-                Some(before) => {
-                    let before = &plan.steps()[before].name;
-                    found.insert(filter(before, EventKind::Done));
-                    found.insert(filter(before, EventKind::Skipped));
-                }
-            }
-        }
-        found.insert(filter(step, EventKind::Nudged));
-    }
+    let filter =
+        |step: &str, event: &str| event_filter(type_token, step, event, Status::Running.as_str());
+    let triggers = own_steps(plan, service).into_iter().flat_map(|(index, _)| plan.triggers(index));
+    let found: BTreeSet<String> = triggers
+        .map(|trigger| match trigger {
+            None => filter(SAGA, EventKind::Started.as_str()),
+            // `done` and `skipped`.
+            Some(before) => filter(&plan.steps()[before].name, "*"),
+        })
+        .collect();
     found.into_iter().collect()
 }
 
 /// What a service's backward consumer filters: for each step that it may have to undo how a
-/// rollback begins and what else may bring the step's turn; and what an operator did in its place.
+/// rollback begins and what else may bring the step's turn; and what an operator wishes of it, or
+/// did in its place.
 pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
     let filter = |step: &str, event: EventKind, status: Status| {
         event_filter(type_token, step, event.as_str(), status.as_str())
     };
     let mut found = BTreeSet::new();
     for (index, step) in own_steps(plan, service) {
+        found.insert(filter(step, EventKind::Nudged, Status::Running));
         found.insert(filter(step, EventKind::Skipped, Status::Running));
         found.insert(filter(step, EventKind::Skipped, Status::Completed));
         if !plan.is_undone(index) {
@@ -167,11 +166,17 @@ pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<Str
     found.into_iter().collect()
 }
 
-/// What the consumer of a service that mirrors endings filters: endings, and sagas that got stuck.
-pub fn ending_filters(type_token: &str) -> Vec<String> {
-    [Status::Completed, Status::RolledBack, Status::Stuck]
-        .map(|status| event_filter(type_token, "*", "*", status.as_str()))
-        .to_vec()
+/// What the consumers of a service that mirrors endings filter, with their names: sagas that
+/// completed; and those that were rolled back or got stuck, which are fewer. Apart for the reason
+/// that [`forward_filters`] gives.
+pub fn ending_filters(type_token: &str, service: &str) -> [(String, Vec<String>); 2] {
+    let all = |statuses: &[Status]| {
+        let filter = |status: &Status| event_filter(type_token, "*", "*", status.as_str());
+        statuses.iter().map(filter).collect()
+    };
+    let [completed, others] = consumer::endings(service);
+    let fallen = all(&[Status::RolledBack, Status::Stuck]);
+    [(completed, all(&[Status::Completed])), (others, fallen)]
 }
 
 fn own_steps<'a>(plan: &'a Plan, service: &str) -> Vec<(usize, &'a str)> {
@@ -194,9 +199,9 @@ pub mod consumer {
         format!("{service}-undo")
     }
 
-    /// Endings.
-    pub fn ending(service: &str) -> String {
-        format!("{service}-end")
+    /// Endings: sagas that completed, and the others.
+    pub fn endings(service: &str) -> [String; 2] {
+        [format!("{service}-end"), format!("{service}-back")]
     }
 }
 

@@ -249,8 +249,8 @@ impl<B: Barrier<Work: Default>> Participant<B> {
                 (Role::Backward, has_steps),
                 (Role::Ending, has_mirror),
             ] {
-                if is_wanted {
-                    let consumer = consumer_name(role, &worker.service);
+                let names = is_wanted.then(|| consumers(role, &worker.service));
+                for consumer in names.into_iter().flatten() {
                     let ack_wait = ack_wait(&engine, &stream, &consumer).await?;
                     lanes.push(Arc::new(Lane {
                         worker: Arc::clone(&worker),
@@ -371,11 +371,11 @@ fn streams(plans: &[Arc<Plan>]) -> BTreeSet<(String, String)> {
     plans.iter().flat_map(of_plan).collect()
 }
 
-fn consumer_name(role: Role, service: &str) -> String {
+fn consumers(role: Role, service: &str) -> Vec<String> {
     match role {
-        Role::Forward => subject::consumer::forward(service),
-        Role::Backward => subject::consumer::backward(service),
-        Role::Ending => subject::consumer::ending(service),
+        Role::Forward => vec![subject::consumer::forward(service)],
+        Role::Backward => vec![subject::consumer::backward(service)],
+        Role::Ending => subject::consumer::endings(service).to_vec(),
     }
 }
 

@@ -140,8 +140,8 @@ fn of_plan(plan: &Plan, token: &str, stream: &str, mirrors: &[(&str, &str)]) -> 
         found.push(consumer(service, subject::consumer::backward(service), backward));
     }
     for (_, service) in mirrors.iter().filter(|(saga_type, _)| *saga_type == plan.name()) {
-        let ending = subject::ending_filters(token);
-        found.push(consumer(service, subject::consumer::ending(service), ending));
+        let endings = subject::ending_filters(token, service).into_iter();
+        found.extend(endings.map(|(name, filters)| consumer(service, name, filters)));
     }
     found
 }

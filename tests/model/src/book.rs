@@ -158,8 +158,14 @@ impl Book {
         let subject = subject::of(self.plan.name(), &record);
         let matches = |filters: &Vec<String>| filters.iter().any(|it| matches(it, &subject));
         let delivered = self.filters.iter();
-        let delivered = delivered.map(|[forward, backward]| [matches(forward), matches(backward)]);
-        Appended { delivered: delivered.collect(), record: self.put(record), is_fold }
+        let delivered = delivered.map(|[forward, backward]| {
+            // A nudge comes through the backward consumer, and is handled like what comes forward.
+            let lane = Lane::of(Lane::Backward, &record);
+            let is_forward = matches(backward) && lane == Lane::Forward;
+            [matches(forward) || is_forward, matches(backward) && !is_forward]
+        });
+        let delivered = delivered.collect();
+        Appended { delivered, record: self.put(record), is_fold }
     }
 
     fn put(&self, mut record: Record) -> RecordId {

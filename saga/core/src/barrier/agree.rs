@@ -118,7 +118,10 @@ fn claims_own_row(it: &StepRecord) -> bool {
 /// States agree; what the step put out, or why it was refused, may still differ.
 fn other_content(known: &StepRecord, row: &Row) -> Option<String> {
     let keeps_output = matches!(row.state, State::Done | State::Undoing | State::Held);
-    if known.state == StepState::Done && keeps_output && known.output.as_deref() != row.output.as_ref() {
+    if known.state == StepState::Done
+        && keeps_output
+        && known.output.as_deref() != row.output.as_ref()
+    {
         return Some("the row has another output than the log".to_owned());
     }
     if known.state == StepState::Failed && known.reason != row.reason {

@@ -212,9 +212,27 @@ fn filters_wake_whoever_has_something_to_do() {
                 let next = node.record.next(plan, 1, event.clone()).unwrap();
                 woken(plan, &node.record, &next, Lane::Forward);
                 woken(plan, &node.record, &next, Lane::Backward);
+                nudged(plan, &next);
             }
         }
     });
+}
+
+/// A nudge of a ready step reaches whoever runs it: once, and as something to run.
+fn nudged(plan: &Plan, record: &Record) {
+    if record.event.kind != EventKind::Nudged || record.status != Status::Running {
+        return;
+    }
+    let step = plan.steps().iter().find(|step| step.name == record.event.step).unwrap();
+    if matches!(step.kind, Kind::Timer | Kind::Signal) {
+        return;
+    }
+    let subject = subject::of(plan.name(), record);
+    let backward = subject::backward_filters(plan, plan.name(), &step.service);
+    assert_eq!(backward.iter().filter(|filter| matches(filter, &subject)).count(), 1, "{subject}");
+    assert_eq!(Lane::of(Lane::Backward, record), Lane::Forward);
+    let asked = decide(plan, record, &step.service, Lane::Forward);
+    assert!(asked.contains(&Action::Run(step.name.clone())), "{subject}");
 }
 
 fn woken(plan: &Plan, before: &Record, next: &Record, lane: Lane) {

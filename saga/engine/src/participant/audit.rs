@@ -227,8 +227,9 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 floors.backward = self.floor(&stream, &name).await?;
             }
             if self.bench.mirror.is_some() {
-                let name = subject::consumer::ending(&self.service);
-                floors.ending = self.floor(&stream, &name).await?;
+                for name in subject::consumer::endings(&self.service) {
+                    floors.ending = floors.ending.min(self.floor(&stream, &name).await?);
+                }
             }
             found.insert(stream, floors);
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::valve::Valve;
 use super::worker::{Role, Worker};
-use super::{Barrier, Engine, audit, consumer_name};
+use super::{Barrier, Engine, audit, consumers};
 
 /// Registers `saga-<service>` with the endpoints `saga-<service>.health`,
 /// `saga-<service>.describe` and `saga-<service>.audit`.
@@ -83,7 +83,7 @@ fn metadata<B: Barrier<Work: Default>>(worker: &Worker<B>) -> HashMap<String, St
         roles.push(Role::Ending);
     }
     let consumers: Vec<String> =
-        roles.into_iter().map(|role| consumer_name(role, &worker.service)).collect();
+        roles.into_iter().flat_map(|role| consumers(role, &worker.service)).collect();
     HashMap::from([
         ("steps".to_owned(), steps.join(",")),
         ("definitions".to_owned(), versions.join(",")),

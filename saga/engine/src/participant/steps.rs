@@ -45,7 +45,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         match reply {
             Reply::Done(output) => {
                 self.put(&mut turn, Change::Done { step, output: output.into() }).await
-            },
+            }
             Reply::Failed(_) if turn.step.kind == Kind::Retriable => {
                 tracing::error!(step, "a retriable step was refused: it comes again");
                 self.later(&turn, None, "refused")

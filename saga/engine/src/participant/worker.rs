@@ -43,6 +43,17 @@ pub(crate) struct Delivery {
     pub(crate) attempt: u32,
 }
 
+impl Delivery {
+    /// Which way it asks to go; `None`: it tells of an ending.
+    fn lane(&self) -> Option<Lane> {
+        match self.role {
+            Role::Forward => Some(Lane::Forward),
+            Role::Backward => Some(Lane::of(Lane::Backward, &self.stored.record)),
+            Role::Ending => None,
+        }
+    }
+}
+
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -118,11 +129,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         let Some(plan) = self.plans.iter().find(|plan| plan.serves(record)) else {
             return self.foreign(record, delivery.role).await;
         };
-        let lane = match delivery.role {
-            Role::Forward => Some(Lane::Forward),
-            Role::Backward => Some(Lane::Backward),
-            Role::Ending => None,
-        };
+        let lane = delivery.lane();
         // Whatever becomes due later has a message of its own. In a rollback nearly all messages
         // are for others.
         let asks_something = match lane {
@@ -173,10 +180,10 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         };
         let own = || decide(plan, record, &self.service, Lane::Forward);
         delivery.attempt == 1
-            && match delivery.role {
-                Role::Forward => own().into_iter().all(is_young),
-                Role::Backward => false,
-                Role::Ending => record.status.is_end(),
+            && match delivery.lane() {
+                Some(Lane::Forward) => own().into_iter().all(is_young),
+                Some(Lane::Backward) => false,
+                None => record.status.is_end(),
             }
     }
 

@@ -51,7 +51,9 @@ impl Post {
             open(service, Role::Backward, subject::backward_filters(plan, &token, service));
         }
         if let Some(mirror) = mirror {
-            open(mirror, Role::Ending, subject::ending_filters(&token));
+            for (_, filters) in subject::ending_filters(&token, mirror) {
+                open(mirror, Role::Ending, filters);
+            }
         }
         Self { inboxes }
     }

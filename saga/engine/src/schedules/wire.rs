@@ -58,7 +58,9 @@ pub(super) async fn store(
             let before = held.last(&stored.record.id);
             let folded = match before {
                 None => verify_start(plan, &stored.record),
-                Some(before) => verify(plan, before.record.clone(), before.sequence, &stored.record),
+                Some(before) => {
+                    verify(plan, before.record.clone(), before.sequence, &stored.record)
+                }
             };
             held.check(folded.map_err(|lie| (Promise::Folded, lie.to_string())));
             held.post.put(plan, &stored);

@@ -190,9 +190,10 @@ impl Bench {
     /// Sagas, of which every fifth finds no hotel, to their very end.
     pub(super) async fn play(&self, count: usize) {
         self.wave("s", count).await;
-        for consumer in ["airline-undo", "hotels-undo", "post-undo", "desk-end"] {
+        for consumer in ["airline-undo", "hotels-undo", "post-undo"] {
             self.world.drained(consumer).await;
         }
+        self.world.drained_endings().await;
     }
 
     /// Sagas of this name, until they end.
@@ -212,12 +213,12 @@ impl Bench {
             (found.as_ref().is_some_and(|record| record.status == wanted), found)
         })
         .await;
-        self.world.drained("desk-end").await;
+        self.world.drained_endings().await;
     }
 
     pub(super) async fn slip(&self, record: &Record) {
         self.world.slip(record).await;
-        self.world.drained("desk-end").await;
+        self.world.drained_endings().await;
     }
 
     pub(super) async fn stop(&mut self, service: &str) {

@@ -246,7 +246,7 @@ impl Stage {
 
     /// Waits until nothing is left to be delivered to anybody, and audits the whole stream.
     pub(super) async fn is_well(&self) {
-        let played = self.world.topology.consumers.iter().filter(|it| it.name != "desk-end");
+        let played = self.world.topology.consumers.iter().filter(|it| it.service != "desk");
         join_all(played.map(|consumer| self.world.drained(&consumer.name))).await;
         let found = audit::streams(&self.engine, &[Arc::clone(&self.world.plan)]).await.unwrap();
         assert_eq!(found, [], "what the audit says");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use saga_core::{Author, Change, Event, Status};
+use saga_core::{Author, Change, Event, Status, subject};
 use saga_engine::log::advance::{Advanced, advance};
 use saga_engine::testing::{Fault, Faults, Place, Point};
 use saga_engine::{
@@ -76,7 +76,7 @@ async fn an_ending_that_is_delivered_twice_is_told_once() {
     let running = desk.open(&world, &seen).await;
     let ids = world.start_many("s", 40).await;
     world.assert_ended(&ids, &books).await;
-    world.drained("desk-end").await;
+    world.drained_endings().await;
     let seen = seen.lock().unwrap().clone();
     let delivered = |attempt| seen.iter().filter(|it| **it == attempt).count();
     assert_eq!((delivered(1), delivered(2), seen.len()), (40, 40, 80), "each came twice");
@@ -95,9 +95,11 @@ async fn a_consumer_of_endings_that_is_made_again_tells_none_again() {
     let _desk = desk.open(&world, &seen).await;
     let mut ids = world.start_many("s", 10).await;
     world.assert_ended(&ids, &books).await;
-    world.drained("desk-end").await;
+    world.drained_endings().await;
     let stream = world.context().get_stream("SAGA_TRIP").await.unwrap();
-    stream.delete_consumer("desk-end").await.unwrap();
+    for name in subject::consumer::endings("desk") {
+        stream.delete_consumer(&name).await.unwrap();
+    }
     world.apply().await;
     ids.extend(world.start_many("t", 5).await);
     world.assert_ended(&ids, &books).await;
@@ -107,7 +109,7 @@ async fn a_consumer_of_endings_that_is_made_again_tells_none_again() {
     })
     .await;
     // It may be asked again what to write, but nothing is written again.
-    world.drained("desk-end").await;
+    world.drained_endings().await;
     let written = desk.books.entries();
     let whose: BTreeSet<&String> = written.iter().map(|(id, ..)| id).collect();
     assert_eq!((written.len(), whose.len()), (15, 15), "{written:?}");
@@ -122,7 +124,7 @@ async fn an_ending_that_does_not_concern_a_mirror_costs_it_nothing() {
     let running = desk.open(&world, &seen).await;
     let ids = world.start_many("s", 40).await;
     world.assert_ended(&ids, &books).await;
-    world.drained("desk-end").await;
+    world.drained_endings().await;
     let told = desk.told();
     assert!(told.keys().all(|id| id.ends_with(".rolled_back")), "{told:?}");
     assert_eq!((told.len(), desk.books.entries().len()), (8, 8));
@@ -158,7 +160,7 @@ async fn a_saga_that_was_stuck_is_told_as_stuck_and_as_ended() {
             (told.contains_key(&wanted), told)
         })
         .await;
-        world.drained("desk-end").await;
+        world.drained_endings().await;
     };
     told("stuck").await;
     let settled = act(Author::Operator, Change::settled("flight", false)).await;

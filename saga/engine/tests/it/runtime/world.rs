@@ -217,6 +217,13 @@ impl World {
         })
         .await;
     }
+
+    /// The same for both consumers of the service that mirrors endings.
+    pub(crate) async fn drained_endings(&self) {
+        for name in subject::consumer::endings("desk") {
+            self.drained(&name).await;
+        }
+    }
 }
 
 /// The input of the saga of this number: every fifth finds no hotel.
