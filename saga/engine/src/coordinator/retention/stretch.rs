@@ -2,8 +2,8 @@
 //!
 //! Purges of single messages cost the server nearly as much as the saga did. A purge of everything
 //! before a sequence drops whole blocks, but lets the server count all subjects of the stream, once
-//! for each consumer. So it is done when a fifth of the stream can go: then it costs each saga a
-//! twentieth of what it cost to run. A coordinator notes now and then where everything before
+//! for each consumer. So it is done when a third of the stream can go: then it costs each saga a
+//! thirtieth of what it cost to run. A coordinator notes now and then where everything before
 //! belongs to sagas that have ended; once such a note is old enough, what lies before it may go. One
 //! saga that stays open for long keeps this from happening; then its neighbours leave one by one.
 
@@ -22,7 +22,7 @@ const NOTES: u32 = 1_000;
 /// Longest time between two notes.
 const LONGEST: Duration = Duration::from_mins(10);
 /// One part in so many of the stream goes at once, or more.
-const SHARE: u64 = 5;
+const SHARE: u64 = 3;
 
 /// At a moment, everything before a sequence belonged to sagas that had ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,9 +68,9 @@ fn interval(retention: Duration) -> Duration {
 }
 
 /// Past its time by this much, a saga leaves by itself: its stretch does not. At a steady rate a
-/// fifth of the stream is a quarter of the retention time.
+/// third of the stream is half of the retention time.
 pub(super) fn patience(retention: Duration) -> Duration {
-    retention / 4 + interval(retention) * 2
+    retention / 2 + interval(retention) * 2
 }
 
 /// Makes a note, and takes out what an old one names. Returns the sequence before which nothing is
@@ -153,11 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_the_stream_is_worth_a_purge() {
-        assert!(is_worth_it(21, 1, 100) && is_worth_it(101, 1, 100));
-        assert!(!is_worth_it(20, 1, 100) && !is_worth_it(1, 1, 0));
+    fn a_third_of_the_stream_is_worth_a_purge() {
+        assert!(is_worth_it(35, 1, 100) && is_worth_it(101, 1, 100));
+        assert!(!is_worth_it(34, 1, 100) && !is_worth_it(1, 1, 0));
         // Gone already.
-        assert!(!is_worth_it(21, 21, 100) && !is_worth_it(21, 30, 100));
+        assert!(!is_worth_it(35, 35, 100) && !is_worth_it(35, 40, 100));
     }
 
     #[test]

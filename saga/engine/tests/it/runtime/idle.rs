@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::books::Books;
 use super::world::{World, input, trip};
 
-/// Far less than such a request lasts, which is half a minute.
+/// Far less than such a request lasts, which is two minutes.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The consumers of the services.
