@@ -13,7 +13,7 @@
 //! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
 //! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a
 //! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist, or
-//! `cluster` for three processes that are a cluster; [`replicas`] says how many replicas the streams
+//! `cluster` for three servers that are a cluster, in containers where an engine answers; [`replicas`] says how many replicas the streams
 //! of a test can have, so that the same tests run on either.
 //!
 //! The server ends with the test process. A static is never dropped, and a killed process drops
@@ -32,5 +32,5 @@ mod reaper;
 
 pub use accounts::Account;
 pub use broker::{Broker, broker};
-pub use cluster::{OwnCluster, own_cluster, replicas};
+pub use cluster::{OwnCluster, own_cluster, own_cluster_of_processes, replicas};
 pub use own::{OwnServer, own_server, own_server_with};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, stream};
-use jetsaga_nats::testing::{broker, own_server};
+use jetsaga_nats::testing::{broker, own_cluster, own_server};
 
 /// The stream `SAME` with the subject `same`, as every test here has it.
 async fn same_stream(jetstream: &jetstream::Context) -> stream::Stream {
@@ -57,6 +57,41 @@ async fn a_server_of_ones_own_survives_a_crash_on_the_same_port() {
     let jetstream = jetstream::new(async_nats::connect(&url).await.unwrap());
     let mut stream = jetstream.get_stream("SAME").await.unwrap();
     assert_eq!(stream.info().await.unwrap().state.messages, 1);
+}
+
+#[tokio::test]
+async fn a_cluster_of_ones_own_is_in_containers_where_the_server_of_all_tests_is() {
+    let mut cluster = own_cluster().await;
+    assert_eq!(cluster.is_in_containers(), broker().await.is_container());
+    let client = jetsaga_nats::connect_as(&cluster.url(), "test").await.unwrap();
+    let jetstream = jetstream::new(client);
+    let config = stream::Config {
+        name: "SAME".to_owned(),
+        subjects: vec!["same".to_owned()],
+        num_replicas: 3,
+        ..Default::default()
+    };
+    eventually(async || jetstream.create_stream(config.clone()).await).await;
+    eventually(async || jetstream.publish("same", "x".into()).await?.await).await;
+    for number in 1..=3 {
+        cluster.kill(number).await;
+    }
+    for number in 1..=3 {
+        cluster.restart(number).await;
+    }
+    let stream = eventually(async || jetstream.get_stream("SAME").await).await;
+    assert_eq!(stream.cached_info().state.messages, 1, "what was stored is there again");
+}
+
+/// Asks until it works; a cluster has no leader for a while.
+async fn eventually<T, E: std::fmt::Debug>(mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(Instant::now() < end, "{error:?}"),
+        }
+    }
 }
 
 /// Not a promise of its own: the other half of the next tests, in a process that can be killed.

@@ -163,7 +163,7 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
 /// Figure d: three replicas, each message forced to three disks, all on this machine.
 pub(crate) async fn replicated(report: &mut Report, duration: Duration) -> Result<(), Failure> {
     let durability = "R3, each message synced to disk";
-    let cluster = jetsaga_nats::testing::own_cluster().await;
+    let cluster = jetsaga_nats::testing::own_cluster_of_processes().await;
     let engines = Engines::start(&cluster.url(), 3, Status::Completed).await?;
     for (in_flight, goal) in [(64, "none"), (1_000, "2,000/s")] {
         let figure = engines.measure(in_flight, duration).await;

@@ -7,12 +7,12 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::accounts::{ACCOUNTS, Account, Accounts};
-use super::cluster;
+use super::cluster::{self, Containers};
 use super::container::{self, Container};
 use super::reaper::Reaper;
 use crate::launcher::{Config, Launcher, Options, Server};
 
-/// Says where the server is to run: `container` or `process`, or `cluster` for three processes that
+/// Says where the server is to run: `container` or `process`, or `cluster` for three servers that
 /// are one; anything else leaves it open.
 const WISH: &str = "JETSAGA_TEST_NATS";
 
@@ -32,6 +32,8 @@ pub struct Broker {
 #[derive(Debug)]
 enum Home {
     Container(Box<Container>),
+    /// Three that are a cluster.
+    Containers(Box<Containers>),
     /// One, or three that are a cluster.
     Processes {
         servers: Vec<Server>,
@@ -52,13 +54,16 @@ impl Broker {
 
     /// Whether it runs in a container; else it is a process.
     pub fn is_container(&self) -> bool {
-        matches!(self.home, Home::Container(_))
+        matches!(self.home, Home::Container(_) | Home::Containers(_))
     }
 
     /// `host:port` of each server.
     fn addresses(&self) -> Vec<&str> {
         match &self.home {
             Home::Container(container) => vec![&container.address],
+            Home::Containers(containers) => {
+                containers.addresses().iter().map(String::as_str).collect()
+            }
             Home::Processes { servers, .. } => {
                 servers.iter().map(|server| server.url().trim_start_matches("nats://")).collect()
             }
@@ -72,8 +77,7 @@ impl Broker {
 /// When no server can be started, or one in a container is insisted on and there is none.
 pub async fn broker() -> &'static Broker {
     static BROKER: OnceCell<Result<Broker, String>> = OnceCell::const_new();
-    let variable = |name| std::env::var(name).unwrap_or_default();
-    let wish = Wish::of(&variable(WISH), &variable("CI"));
+    let wish = Wish::from_environment();
     match BROKER.get_or_init(|| Box::pin(start(wish))).await {
         Ok(broker) => broker,
         #[expect(clippy::panic, reason = "a test without its server can only fail")]
@@ -83,7 +87,7 @@ pub async fn broker() -> &'static Broker {
 
 /// Where the server may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
     Container,
     Process,
     Cluster,
@@ -91,6 +95,11 @@ enum Wish {
 }
 
 impl Wish {
+    pub(super) fn from_environment() -> Self {
+        let variable = |name| std::env::var(name).unwrap_or_default();
+        Self::of(&variable(WISH), &variable("CI"))
+    }
+
     /// Of the two environment variables, empty where they are not set.
     fn of(wish: &str, ci: &str) -> Self {
         match (wish, ci) {
@@ -135,11 +144,15 @@ async fn process(accounts: &Accounts) -> Result<Home, String> {
 }
 
 async fn cluster(accounts: &Accounts) -> Result<Home, String> {
-    let store = store()?;
-    let files = cluster::configurations(store.path(), &accounts.config());
-    let files = files.map_err(|why| why.to_string())?;
-    let servers = cluster::started_all(store.path(), &files).await;
-    processes(servers.into(), store)
+    match Containers::start(&accounts.config()).await {
+        Ok(containers) => Ok(Home::Containers(Box::new(containers))),
+        Err(why) => {
+            say(&format!("{why}: the servers of the cluster are processes"));
+            let store = store()?;
+            let (servers, _files) = cluster::started_in(store.path(), &accounts.config()).await;
+            processes(servers.into(), store)
+        }
+    }
 }
 
 fn store() -> Result<TempDir, String> {

@@ -76,7 +76,7 @@ async fn reachable(container: &ContainerAsync<Nats>) -> Result<String, Error> {
     }
 }
 
-async fn engine() -> Result<(), String> {
+pub(super) async fn engine() -> Result<(), String> {
     let docker = docker_client_instance().await.map_err(|why| why.to_string())?;
     docker.ping().await.map(|_pong| ()).map_err(|why| why.to_string())
 }

@@ -72,16 +72,16 @@ async fn trouble(world: &World, cluster: &mut OwnCluster, trouble: Trouble) {
         }
         Trouble::Paused => {
             let number = OwnCluster::number(&before);
-            cluster.pause(number);
+            cluster.pause(number).await;
             until_another_leads().await;
-            cluster.resume(number);
+            cluster.resume(number).await;
         }
         Trouble::OwnPaused => {
             let own = || world.client.server_info().server_name;
             let (name, number) = (own(), OwnCluster::number(&own()));
-            cluster.pause(number);
+            cluster.pause(number).await;
             until("it is left for another one", async || (own() != name, own())).await;
-            cluster.resume(number);
+            cluster.resume(number).await;
         }
     }
 }
