@@ -16,6 +16,10 @@ use crate::topology;
 const LOOK: Duration = Duration::from_secs(1);
 /// A hold has no end of its own: the server wants one, so it is this far away.
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
+/// How a hold ends: by a pause that is over in a moment. The server wakes a consumer when the time
+/// of its pause has come, and leaves one asleep whose pause is taken back: whoever has asked it for
+/// messages would wait until he asks again.
+const MOMENT: Duration = Duration::from_millis(500);
 /// How often a change that met another one is tried.
 const TRIES: u32 = 5;
 
@@ -125,22 +129,21 @@ pub(super) async fn apply(office: &Office, track: &Track, is_held: bool) -> Resu
     let consumers: Vec<_> =
         stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
     for consumer in consumers.iter().filter(|consumer| consumer.config.durable_name.is_some()) {
-        if consumer.paused == is_held {
+        let left = consumer.pause_remaining.unwrap_or_default();
+        if (consumer.paused && left > MOMENT) == is_held {
             continue;
         }
-        let done = if is_held {
-            stream.pause_consumer(&consumer.name, for_ever(office)?).await
-        } else {
-            stream.resume_consumer(&consumer.name).await
-        };
+        let pause = if is_held { FOR_EVER } else { MOMENT };
+        let until = from_now(office, pause)?;
+        let done = stream.pause_consumer(&consumer.name, until).await;
         done.map_err(|error| format!("consumer {}: {error}", consumer.name))?;
         tracing::info!(stream = track.stream, consumer = consumer.name, is_held, "consumer");
     }
     Ok(())
 }
 
-fn for_ever(office: &Office) -> Result<DateTime, String> {
+fn from_now(office: &Office, pause: Duration) -> Result<DateTime, String> {
     let now_ms = office.clock.now_ms().ok_or("the server's time is not known yet")?;
     let now = datetime::from_nanos(i128::from(now_ms) * 1_000_000);
-    now.map(|now| now + FOR_EVER).map_err(|error| error.to_string())
+    now.map(|now| now + pause).map_err(|error| error.to_string())
 }

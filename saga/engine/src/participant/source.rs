@@ -25,7 +25,7 @@ const BATCH: usize = 256;
 /// consumer from a server that has forgotten the request.
 const EXPIRES: Duration = Duration::from_secs(1);
 /// The same after a request that ran out without a message.
-const IDLE_EXPIRES: Duration = Duration::from_mins(2);
+const IDLE_EXPIRES: Duration = Duration::from_mins(1);
 /// How often the server says in that time that it has the request still, where it may forget it
 /// without closing the connection: in a cluster, whose servers fail one by one.
 const HEARTBEAT: Duration = Duration::from_secs(4);

@@ -1,17 +1,21 @@
 //! Consumers that hear nothing for a while: they are asked seldom, and heard at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use jetsaga_nats::testing::{broker, own_server};
+use saga_engine::Engine;
+use saga_engine::coordinator::Coordinator;
+use saga_engine::wishes::{Pause, Resume, WishClient};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::books::Books;
 use super::world::{World, input, trip};
 
-/// Far less than such a request lasts, which is two minutes.
+/// Far less than such a request lasts, which is a minute.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The consumers of the services.
@@ -68,6 +72,37 @@ async fn what_comes_after_a_silence_is_heard_at_once_and_nobody_waits_to_stop() 
     ids.extend(world.start_many("u", 10).await);
     let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
     ended.expect("those that stopped took nothing with them");
+}
+
+#[tokio::test]
+async fn what_came_while_a_type_was_held_is_heard_at_once_when_it_goes_on() {
+    let client = broker().await.account().client().await;
+    let world = World::on(client, &[trip()], 120_000).await;
+    let books = Books::default();
+    let coordinator = Coordinator::new(Engine::new(world.client.clone()));
+    let coordinator = coordinator.saga(Arc::clone(&world.plan)).start().await.unwrap();
+    let wishes = WishClient::new(world.client.clone());
+    let mut services = Vec::new();
+    until_idle(&world, &ALL, async { services = world.serve_all(&books).await }).await;
+    let (saga_type, actor, reason) = ("trip".to_owned(), "ann".to_owned(), "a test".to_owned());
+    let pause = Pause { saga_type, actor, reason };
+    let Pause { saga_type, actor, reason } = pause.clone();
+    let resume = Resume { saga_type, actor, reason };
+    // A hold right after the end of one is a hold.
+    for _ in 0..2 {
+        wishes.ask(&pause).await.unwrap();
+        wishes.ask(&resume).await.unwrap();
+    }
+    wishes.ask(&pause).await.unwrap();
+    let ids = world.start_many("s", 10).await;
+    // That nothing happens cannot be awaited.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(books.entries(), []);
+    wishes.ask(&resume).await.unwrap();
+    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
+    ended.expect("services that heard nothing while it was held go on at once");
+    coordinator.shutdown().await;
+    drop(services);
 }
 
 #[tokio::test]
