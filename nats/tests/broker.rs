@@ -85,7 +85,7 @@ async fn a_cluster_of_ones_own_is_in_containers_where_the_server_of_all_tests_is
 
 /// Asks until it works; a cluster has no leader for a while.
 async fn eventually<T, E: std::fmt::Debug>(mut ask: impl AsyncFnMut() -> Result<T, E>) -> T {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         match ask().await {
             Ok(answer) => return answer,
