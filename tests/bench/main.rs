@@ -17,6 +17,7 @@ mod figure;
 mod growth;
 mod orders;
 mod process;
+mod provider;
 mod report;
 mod restart;
 
@@ -46,6 +47,10 @@ struct Cli {
     /// The page whose table is replaced
     #[arg(long)]
     write: Option<PathBuf>,
+
+    /// Be the payment provider instead
+    #[arg(long, hide = true)]
+    be_the_provider: bool,
 }
 
 impl Cli {
@@ -86,6 +91,9 @@ async fn run(cli: &Cli, parts: &Parts) -> Result<(), Failure> {
 
 fn main() -> Result<(), Failure> {
     let cli = Cli::parse();
+    if cli.be_the_provider {
+        return runtime("provider")?.block_on(provider::be());
+    }
     let (gateway, services) = (runtime(Parts::GATEWAY)?, runtime(Parts::SERVICES)?);
     let databases = runtime(Parts::DATABASES)?;
     let parts = Parts {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jetsaga_contracts::demo;
-use jetsaga_tests::harness::{Shop, order};
+use jetsaga_tests::harness::{Setup, Shop, order};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use service_kit::host::Apart;
@@ -46,11 +46,12 @@ impl Customer {
 /// A shop as `cargo run` starts it, with its databases and its NATS server on a fresh disk, and
 /// enough to sell.
 pub(crate) async fn shop() -> Result<Shop, Failure> {
-    Box::pin(shop_apart(Apart::default())).await
+    Box::pin(shop_with(Setup::default())).await
 }
 
-async fn shop_apart(apart: Apart) -> Result<Shop, Failure> {
-    let shop = Shop::over_apart(tempfile::tempdir()?, apart).await;
+/// The same with a setup of its own.
+pub(crate) async fn shop_with(setup: Setup) -> Result<Shop, Failure> {
+    let shop = Shop::over_with(tempfile::tempdir()?, setup).await;
     let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
     let body = json!({ "delta": PLENTY, "reason": "bench" });
     let answer = reqwest::Client::new().post(url).json(&body).send().await?;
@@ -99,7 +100,9 @@ pub(crate) async fn split(
     };
     let starting = parts.services.spawn(async move {
         // What is said to whoever started it is text: errors need not be sent across threads.
-        Box::pin(shop_apart(apart)).await.map_err(|why| why.to_string())
+        Box::pin(shop_with(Setup { apart, ..Setup::default() }))
+            .await
+            .map_err(|why| why.to_string())
     });
     let shop = starting.await??;
     closed(&shop, 128, duration / 4).await;

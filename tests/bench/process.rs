@@ -49,7 +49,7 @@ fn own_server() -> Option<u32> {
 }
 
 /// Memory of a process that is in use now, in MiB.
-fn memory_mib(pid: u32) -> u64 {
+pub(crate) fn memory_mib(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());

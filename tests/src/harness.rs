@@ -55,6 +55,10 @@ pub struct Setup {
     pub orders_in_work: usize,
     /// Parts that get threads of their own.
     pub apart: Apart,
+    /// A payment provider instead of the shop's own simulator.
+    pub provider: Option<String>,
+    /// How long finished sagas stay in the log.
+    pub keep: Duration,
 }
 
 impl Default for Setup {
@@ -71,6 +75,8 @@ impl Default for Setup {
             view: false,
             orders_in_work: gateway::config::GatewayOptions::default().gateway_orders_in_work_max,
             apart: Apart::default(),
+            provider: None,
+            keep: Duration::from_hours(1),
         }
     }
 }
@@ -120,25 +126,24 @@ pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Result<T,
 impl Shop {
     /// A shop as it comes.
     pub async fn start() -> Self {
-        Self::with(Setup::default()).await
+        Box::pin(Self::with(Setup::default())).await
     }
 
     /// A shop with a setup of its own.
     pub async fn with(setup: Setup) -> Self {
         let account = jetsaga_nats::testing::broker().await.account();
         let directory = tempfile::tempdir().expect("a directory can be made");
-        Self::on(setup, Some(account), directory).await
+        Box::pin(Self::on(setup, Some(account), directory)).await
     }
 
     /// A shop on the data of another that is gone, with the NATS server that lies there too.
     pub async fn over(directory: TempDir) -> Self {
-        Self::over_apart(directory, Apart::default()).await
+        Box::pin(Self::over_with(directory, Setup::default())).await
     }
 
-    /// The same with threads of their own for some of its parts.
-    pub async fn over_apart(directory: TempDir, apart: Apart) -> Self {
-        let setup = Setup { store: "embedded", apart, ..Setup::default() };
-        Self::on(setup, None, directory).await
+    /// The same with a setup of its own.
+    pub async fn over_with(directory: TempDir, setup: Setup) -> Self {
+        Box::pin(Self::on(Setup { store: "embedded", ..setup }, None, directory)).await
     }
 
     async fn on(setup: Setup, account: Option<Account>, directory: TempDir) -> Self {
@@ -203,13 +208,12 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         faults: setup.faults.clone(),
         apart: setup.apart.clone(),
     };
-    let keep = Duration::from_hours(1);
     ShopOptions {
         only: setup.only.iter().map(|&name| name.to_owned()).collect(),
         host,
         coordinator: saga_coordinator::CoordinatorOptions {
-            keep_history: keep,
-            keep_ending: keep,
+            keep_history: setup.keep,
+            keep_ending: setup.keep,
             keep_everything: false,
         },
         gateway: gateway::config::GatewayOptions {
@@ -217,9 +221,10 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         },
         order: order::config::OrderOptions::default(),
         payment: payment::PaymentOptions {
+            payment_provider_url: setup.provider.clone(),
+            payment_provider_key: setup.provider.as_ref().map(|_| "sk_test_bench".into()),
             payment_simulator_port: Some(0),
             payment_call_timeout_ms: setup.call_timeout_ms,
-            ..payment::PaymentOptions::default()
         },
         product: product::config::ProductOptions::default(),
         inventory: inventory::config::InventoryOptions::default(),
