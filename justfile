@@ -38,8 +38,9 @@ test-cluster *options:
 
 # The protocol under the model checker, also what is too large for the tests (docs/model.md)
 [group('check')]
+[positional-arguments]
 model *cases:
-    CARGO_TARGET_DIR={{ cache }}/engine cargo run -p jetsaga-model --bin model -- {{ cases }}
+    CARGO_TARGET_DIR={{ cache }}/engine cargo run -p jetsaga-model --bin model -- "$@"
 
 # Random schedules of the real engine; JETSAGA_SEED and JETSAGA_SCHEDULES choose which (docs/model.md)
 [group('check')]

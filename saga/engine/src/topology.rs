@@ -17,7 +17,7 @@ pub const VIEW: &str = "sagas";
 pub struct Topology {
     /// One per saga type (per shard of a sharded one), and the dead letters.
     pub streams: Vec<Stream>,
-    /// Three per service and stream at most.
+    /// Four per service and stream at most.
     pub consumers: Vec<Consumer>,
     /// Key-value buckets.
     pub buckets: Vec<Bucket>,

@@ -117,12 +117,48 @@ pub fn retention() -> Setup {
     setup.left(left)
 }
 
+/// The same with one step that is skipped; no undo is given up or called late.
+pub fn with_a_skip(name: &'static str, setup: Setup) -> Setup {
+    let left = Left { skips: 1, ..Left::default() };
+    Setup { name, ..setup.left(left) }
+}
+
+/// The same with one undo that is given up, tried again or settled by hand; none is late, nothing
+/// is skipped.
+pub fn with_a_given_up_undo(name: &'static str, setup: Setup) -> Setup {
+    let left = Left { nudges: 1, give_ups: 1, ..Left::default() };
+    Setup { name, ..setup.left(left) }
+}
+
+/// The same with one undo that is called late; none is given up, nothing is skipped.
+pub fn with_a_late_undo(name: &'static str, setup: Setup) -> Setup {
+    let left = Left { lates: 1, ..Left::default() };
+    Setup { name, ..setup.left(left) }
+}
+
 /// What takes minutes, and the memory of a machine.
 pub fn large() -> Vec<Setup> {
     vec![literal(), provider(), providers(), order_at_once(), diamond_at_once()]
 }
 
-/// What takes seconds.
-pub fn small() -> Vec<Setup> {
-    vec![two_workers(), fork(), one_service(), kinds(), conditional(), replicated(), retention()]
+/// What takes seconds: the cases of the tests, with the states that each of them has at least. A
+/// check of nothing finds nothing.
+pub fn small() -> Vec<(Setup, usize)> {
+    vec![
+        (two_workers(), 150_000),
+        (fork(), 300_000),
+        (one_service(), 100_000),
+        (with_a_skip("diamond, a skip", diamond()), 100_000),
+        (with_a_given_up_undo("diamond, an undo given up", diamond()), 40_000),
+        (with_a_late_undo("diamond, a late undo", diamond()), 15_000),
+        (with_a_skip("order, a skip", order()), 180_000),
+        (with_a_given_up_undo("order, an undo given up", order()), 30_000),
+        (with_a_late_undo("order, a late undo", order()), 8_000),
+        (kinds(), 30_000),
+        (conditional(), 80_000),
+        (with_a_skip("provider, a skip", provider()), 40_000),
+        (with_a_given_up_undo("provider, an undo given up", provider()), 20_000),
+        (replicated(), 50_000),
+        (retention(), 40_000),
+    ]
 }

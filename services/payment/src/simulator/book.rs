@@ -55,6 +55,9 @@ pub struct Summary {
     pub cancelled: u64,
     /// Charges that arrived under a cancelled key, and were refused.
     pub late: u64,
+    /// Charges that were sent and have not arrived yet.
+    #[serde(default)]
+    pub on_their_way: u64,
     /// By currency, what was charged and not given back, in minor units.
     pub balance: BTreeMap<String, i64>,
 }

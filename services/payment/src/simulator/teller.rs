@@ -97,7 +97,9 @@ impl Teller {
 
     /// The provider's books in figures.
     pub fn summary(&self) -> Summary {
-        self.desk().book.summary()
+        let desk = self.desk();
+        let on_their_way = u64::try_from(desk.on_their_way.len()).unwrap_or(u64::MAX);
+        Summary { on_their_way, ..desk.book.summary() }
     }
 
     /// When `fault` happens.
