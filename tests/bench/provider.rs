@@ -1,5 +1,6 @@
 //! The payment provider's simulator in a process of its own. It forgets no charge, as a provider
-//! must not: within the shop's process its memory would look like the shop's.
+//! must not: within the shop's process its memory would look like the shop's. This program is started
+//! once more for it, so that nothing else has to be built.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};

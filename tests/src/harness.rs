@@ -222,7 +222,7 @@ fn options(setup: &Setup, account: Option<&Account>, directory: &TempDir) -> Sho
         order: order::config::OrderOptions::default(),
         payment: payment::PaymentOptions {
             payment_provider_url: setup.provider.clone(),
-            payment_provider_key: setup.provider.as_ref().map(|_| "sk_test_bench".into()),
+            payment_provider_key: setup.provider.as_ref().map(|_| "sk_test_shop".into()),
             payment_simulator_port: Some(0),
             payment_call_timeout_ms: setup.call_timeout_ms,
         },
