@@ -1,15 +1,19 @@
 //! Pausing a type: its consumers deliver nothing, its time-outs do not run. The state lies in a
 //! bucket, so that every coordinator sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::datetime::{self, DateTime};
+use async_nats::jetstream::consumer;
 use async_nats::jetstream::kv::{self, UpdateErrorKind};
+use async_nats::jetstream::stream::Stream;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::holds::Holds;
 use super::office::{Office, Track};
+use crate::log::jetstream::is_no_message;
 use crate::topology;
 
 /// How often the bucket is looked at.
@@ -18,8 +22,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 /// How a hold ends: by a pause that is over in a moment. The server wakes a consumer when the time
 /// of its pause has come, and leaves one asleep whose pause is taken back: whoever has asked it for
-/// messages would wait until he asks again.
+/// messages would wait until he asks again. Where it was over before the server came to it, the
+/// next one is twice as long.
 const MOMENT: Duration = Duration::from_millis(500);
+/// The longest such moment.
+const LONG_MOMENT: Duration = Duration::from_secs(8);
+/// How long a server may take to do as it has answered.
+const DONE: Duration = Duration::from_secs(10);
+/// How often it is asked whether it has.
+const ASK: Duration = Duration::from_millis(25);
 /// How often a change that met another one is tried.
 const TRIES: u32 = 5;
 
@@ -80,18 +91,21 @@ async fn bucket(office: &Office) -> Result<kv::Store, String> {
     found.map_err(|error| error.to_string())
 }
 
+/// The holds of a type as the bucket's leader has them, and their revision: a replica that lags may
+/// not know yet of a change that was answered.
 async fn read(bucket: &kv::Store, saga_type: &str) -> Result<(Holds, u64), String> {
-    let entry = bucket.entry(key(saga_type)).await.map_err(|error| error.to_string())?;
-    match entry {
-        None => Ok((Holds::default(), 0)),
-        Some(entry) if entry.operation != kv::Operation::Put => {
-            Ok((Holds::default(), entry.revision))
-        }
-        Some(entry) => {
-            let holds = serde_json::from_slice(&entry.value).map_err(|error| error.to_string())?;
-            Ok((holds, entry.revision))
-        }
+    let subject = format!("{}{}", bucket.prefix, key(saga_type));
+    let message = match bucket.stream.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => message,
+        Err(error) if is_no_message(&error) => return Ok((Holds::default(), 0)),
+        Err(error) => return Err(error.to_string()),
+    };
+    // Nothing in it: somebody deleted the key.
+    if message.payload.is_empty() {
+        return Ok((Holds::default(), message.sequence));
     }
+    let holds = serde_json::from_slice(&message.payload).map_err(|error| error.to_string())?;
+    Ok((holds, message.sequence))
 }
 
 /// Begins or ends a hold. Answers with the holds, and whether anything changed.
@@ -112,34 +126,86 @@ pub(super) async fn change(
                 Err(error) => return Err(error.to_string()),
             }
         }
-        office.set_holds(saga_type, &holds);
-        for track in office.tracks_of(saga_type) {
-            apply(office, track, holds.since().is_some()).await?;
-        }
+        obey(office, &bucket, saga_type).await?;
         return Ok((holds, is_changed));
     }
     Err("others change the same hold at this moment".to_owned())
 }
 
-/// Makes the server's consumers of a stream stand still, or deliver again.
-pub(super) async fn apply(office: &Office, track: &Track, is_held: bool) -> Result<(), String> {
-    let context = office.engine.jetstream();
-    let stream =
-        context.get_stream_no_info(&track.stream).await.map_err(|error| error.to_string())?;
-    let consumers: Vec<_> =
-        stream.consumers().try_collect().await.map_err(|error| error.to_string())?;
-    for consumer in consumers.iter().filter(|consumer| consumer.config.durable_name.is_some()) {
-        let left = consumer.pause_remaining.unwrap_or_default();
-        if (consumer.paused && left > MOMENT) == is_held {
-            continue;
+/// Makes the consumers of a held type stand still that do not: they were made since.
+pub(super) async fn keep(office: &Office, track: &Track) -> Result<(), String> {
+    let stream = office.engine.jetstream().get_stream_no_info(&track.stream).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    if durable(&stream).await?.iter().all(is_held_now) {
+        return Ok(());
+    }
+    obey(office, &bucket(office).await?, &track.saga_type).await
+}
+
+/// Makes the server's consumers of a type do as the bucket says, and once more if it says something
+/// else by then: whoever obeyed an older word may have come last.
+async fn obey(office: &Office, bucket: &kv::Store, saga_type: &str) -> Result<(), String> {
+    loop {
+        let (holds, revision) = read(bucket, saga_type).await?;
+        office.set_holds(saga_type, &holds);
+        for track in office.tracks_of(saga_type) {
+            if holds.since().is_some() {
+                pause(office, track, FOR_EVER).await?;
+                continue;
+            }
+            let mut moment = MOMENT;
+            while !pause(office, track, moment).await? && moment < LONG_MOMENT {
+                moment *= 2;
+            }
         }
-        let pause = if is_held { FOR_EVER } else { MOMENT };
-        let until = from_now(office, pause)?;
+        if read(bucket, saga_type).await?.1 == revision {
+            return Ok(());
+        }
+    }
+}
+
+/// Pauses all consumers of a stream for so long, and waits until the server has done it: a cluster
+/// answers as soon as it has made up its mind. `false`: by then a pause was over already.
+async fn pause(office: &Office, track: &Track, lasts: Duration) -> Result<bool, String> {
+    let until = from_now(office, lasts)?;
+    let is_held = lasts == FOR_EVER;
+    let stream = office.engine.jetstream().get_stream_no_info(&track.stream).await;
+    let stream = stream.map_err(|error| error.to_string())?;
+    let mut names = BTreeSet::new();
+    for consumer in durable(&stream).await? {
         let done = stream.pause_consumer(&consumer.name, until).await;
         done.map_err(|error| format!("consumer {}: {error}", consumer.name))?;
-        tracing::info!(stream = track.stream, consumer = consumer.name, is_held, "consumer");
+        names.insert(consumer.name);
     }
-    Ok(())
+    tracing::info!(stream = track.stream, is_held, "consumers are paused or go on");
+    let deadline = Instant::now() + DONE;
+    loop {
+        let mut consumers = durable(&stream).await?;
+        consumers.retain(|consumer| names.contains(&consumer.name));
+        let Some(behind) = consumers.iter().find(|consumer| is_held_now(consumer) != is_held)
+        else {
+            return Ok(consumers.iter().all(|consumer| consumer.paused));
+        };
+        if Instant::now() > deadline {
+            let name = &behind.name;
+            let late = DONE.as_secs();
+            return Err(format!("consumer {name} has not obeyed within {late} s: ask again"));
+        }
+        tokio::time::sleep(ASK).await;
+    }
+}
+
+/// The consumers of a stream that stay where nobody asks them.
+async fn durable(stream: &Stream<()>) -> Result<Vec<consumer::Info>, String> {
+    let all: Result<Vec<consumer::Info>, _> = stream.consumers().try_collect().await;
+    let mut all = all.map_err(|error| error.to_string())?;
+    all.retain(|consumer| consumer.config.durable_name.is_some());
+    Ok(all)
+}
+
+/// Whether it stands still for longer than the moment in which a hold ends.
+fn is_held_now(consumer: &consumer::Info) -> bool {
+    consumer.paused && consumer.pause_remaining.is_some_and(|left| left > LONG_MOMENT)
 }
 
 fn from_now(office: &Office, pause: Duration) -> Result<DateTime, String> {

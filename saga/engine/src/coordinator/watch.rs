@@ -35,8 +35,7 @@ pub(super) async fn watch(office: Arc<Office>) {
 async fn look(office: &Office, track: &Track, progress: &mut Progress) -> Result<(), String> {
     let is_held = office.holds(&track.saga_type).since().is_some();
     if is_held {
-        // Also consumers that were made since.
-        holding::apply(office, track, true).await?;
+        holding::keep(office, track).await?;
     }
     let context = office.engine.jetstream();
     let stream =

@@ -260,7 +260,8 @@ fn refused(error: &jetstream::context::PublishError) -> AppendError {
     }
 }
 
-fn is_no_message(error: &jetstream::stream::LastRawMessageError) -> bool {
+/// Whether the stream's leader says that it has no message under a subject.
+pub(crate) fn is_no_message(error: &jetstream::stream::LastRawMessageError) -> bool {
     use jetstream::stream::LastRawMessageErrorKind as Kind;
     match error.kind() {
         Kind::NoMessageFound => true,
