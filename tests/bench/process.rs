@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use jetsaga_tests::harness::binary::server_under;
 use tokio::runtime::Handle;
 
 use super::figure::Figure;
@@ -24,28 +25,6 @@ fn ticks(text: &str) -> Duration {
         fields.split_whitespace().nth(index).and_then(|it| it.parse().ok()).unwrap_or(0)
     };
     Duration::from_millis((field(11) + field(12)) * 1_000 / TICKS)
-}
-
-/// The NATS server that this process started for itself; shells stand in between.
-fn own_server() -> Option<u32> {
-    let parents: BTreeMap<u32, (u32, String)> = std::fs::read_dir("/proc")
-        .ok()?
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-            let (name, fields) = text.rsplit_once(')')?;
-            let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
-            Some((pid, (parent, name.split_once('(')?.1.to_owned())))
-        })
-        .collect();
-    let is_ours = |pid: u32| {
-        let up =
-            std::iter::successors(Some(pid), |pid| parents.get(pid).map(|(parent, _)| *parent));
-        up.take_while(|&pid| pid > 1).any(|pid| pid == std::process::id())
-    };
-    let servers = parents.iter().filter(|(_, (_, name))| name == "nats-server");
-    servers.map(|(&pid, _)| pid).find(|&pid| is_ours(pid))
 }
 
 /// Memory of a process that is in use now, in MiB.
@@ -105,7 +84,7 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub(crate) fn start() -> Self {
-        let server = own_server();
+        let server = server_under(std::process::id());
         Self { server, before: used(server), threads: cpu_by_thread() }
     }
 

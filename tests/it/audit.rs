@@ -105,6 +105,22 @@ async fn lie(engine: &Engine, id: &str) {
     sent.await.unwrap();
 }
 
+/// A saga's last event once more, past the check.
+async fn slip(engine: &Engine, id: &str) {
+    let plan = engine.plan("order", 1).await.unwrap();
+    let last = engine.log().last(&plan, id, 0).await.unwrap().unwrap().stored.record;
+    let subject = subject::of("order", &last);
+    let sent = engine.jetstream().publish(subject, last.to_json().into()).await.unwrap();
+    sent.await.unwrap();
+}
+
+/// A saga's third event is taken out of its middle.
+async fn take_out(engine: &Engine, id: &str) {
+    let stream = engine.jetstream().get_stream("SAGA_ORDER").await.unwrap();
+    let purged = stream.purge().filter(format!("saga.order.{id}.003.>")).await.unwrap();
+    assert_eq!(purged.purged, 1);
+}
+
 /// The provider forgets a charge.
 fn forget_charge(data: &Path, id: &str) {
     let journal: PathBuf = data.join("payment").join("provider.jsonl");
@@ -119,6 +135,8 @@ fn forget_charge(data: &Path, id: &str) {
 async fn damage_everything(engine: &Engine, data: &Path, order: &BTreeMap<&str, String>) {
     let id = |name: &str| json!({ "id": order[name] });
     lie(engine, &order["lie"]).await;
+    slip(engine, &order["slip"]).await;
+    take_out(engine, &order["gap"]).await;
     forget_charge(data, &order["provider"]);
     let barrier = json!({ "id": format!("order.{}.payment", order["row"]) });
     let set = "UPDATE type::record('barrier', $id)
@@ -139,15 +157,31 @@ async fn damage_everything(engine: &Engine, data: &Path, order: &BTreeMap<&str, 
     damage(data, "order", order::store::SCHEMA, delete, id("status")).await;
 }
 
-const EXPECTED: [&str; 12] = [
+/// Orders that are confirmed before something of each is damaged.
+const CONFIRMED: [&str; 10] = [
+    "lie",
+    "slip",
+    "gap",
+    "row",
+    "ledger",
+    "provider",
+    "allocation",
+    "confirmation",
+    "status",
+    "whole",
+];
+
+const EXPECTED: [&str; 14] = [
     "lying lie/-",
+    "slipped slip/-",
+    "gap gap/-",
     "row row/payment the log says done, and the row is undone",
     "effect ledger/payment the ledger of the order does not sum to zero",
     "effect ledger/payment the books do not say that",
     "sum -/payment all ledgers together sum to",
     "effect provider/payment the provider holds nothing, and it was charged",
     "effect allocation/inventory the order holds nothing, and the log says that it does",
-    "sum -/inventory tea-assam: 16 set aside, and orders hold 14",
+    "sum -/inventory tea-assam: 20 set aside, and orders hold 18",
     "sum -/inventory kettle-steel: 5 set aside, and orders hold 0",
     "effect confirmation/notification 0 confirmations were sent, not one",
     "effect cancellation/saga 0 cancellations were sent, not 1",
@@ -159,9 +193,7 @@ fn whatever_is_damaged_by_hand_is_named() {
     run(async {
         let shop = Shop::with(Setup { store: "embedded", ..Setup::default() }).await;
         let mut orders = BTreeMap::new();
-        for name in
-            ["lie", "row", "ledger", "provider", "allocation", "confirmation", "status", "whole"]
-        {
+        for name in CONFIRMED {
             orders.insert(name, confirmed(&shop).await);
         }
         let rolled_back = cancelled(&shop, demo::VISA, SOLD_OUT, "out_of_stock").await;
@@ -192,7 +224,7 @@ fn whatever_is_damaged_by_hand_is_named() {
         let readable = program(&shop.nats_url(), &[]);
         assert_eq!(readable.status.code(), Some(1));
         let said = String::from_utf8_lossy(&readable.stdout).into_owned();
-        assert!(said.contains("12 findings:") && said.contains(&orders["status"]), "{said}");
+        assert!(said.contains("14 findings:") && said.contains(&orders["status"]), "{said}");
         shop.stop().await;
     });
 }

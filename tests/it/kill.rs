@@ -37,7 +37,7 @@ async fn customer(url: String, number: usize, told: mpsc::UnboundedSender<String
     }
 }
 
-/// Starts the shop, lets customers order, and kills it in the middle of it.
+/// Starts the shop, lets customers order, and kills it and its NATS server in the middle of it.
 async fn killed_under_load(data: &Path) -> Vec<String> {
     let mut shop = Running::start(command(data), free_port()).await;
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -49,7 +49,7 @@ async fn killed_under_load(data: &Path) -> Vec<String> {
     while acknowledged.len() < ACKNOWLEDGED {
         acknowledged.push(told.recv().await.expect("customers order until the shop is killed"));
     }
-    shop.kill();
+    shop.kill_with_server();
     for customer in customers {
         customer.await.unwrap();
     }

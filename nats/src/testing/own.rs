@@ -1,6 +1,7 @@
 //! A server of a test's own, to be stopped, killed and started again.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -66,6 +67,22 @@ impl OwnServer {
     /// Kills it as a crash would (SIGKILL) and waits for its end.
     pub async fn kill(&self) {
         self.server.kill().await;
+    }
+
+    /// Halts it (SIGSTOP): it keeps its connections and answers nothing.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on after [`OwnServer::pause`].
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let status = Command::new("sh").args(["-c", "kill -$0 $1", name, &pid]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{pid} is gone");
     }
 
     /// Stops it cleanly and waits for its end.

@@ -1,5 +1,6 @@
 //! The real binary, as a process of its own.
 
+use std::collections::BTreeMap;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -145,12 +146,47 @@ impl Running {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// `kill -9` for it and for the NATS server that it started for itself, so that neither tidies
+    /// up after the other.
+    ///
+    /// # Panics
+    /// When it has no server.
+    pub fn kill_with_server(&mut self) {
+        let server = server_under(self.child.id()).expect("it has started a server");
+        let pids = [self.child.id(), server].map(|pid| pid.to_string());
+        let status = Command::new("kill").arg("-KILL").args(pids).status();
+        assert!(status.is_ok_and(|status| status.success()), "they are gone already");
+        self.kill();
+    }
+
     /// `kill -9`, and waits until it is gone.
     pub fn kill(&mut self) {
         // An error says that it is gone already, which is what is wanted.
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The process id of the NATS server below a process; shells stand in between.
+pub fn server_under(pid: u32) -> Option<u32> {
+    let parents: BTreeMap<u32, (u32, String)> = std::fs::read_dir("/proc")
+        .ok()?
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let text = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (name, fields) = text.rsplit_once(')')?;
+            let parent = fields.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, (parent, name.split_once('(')?.1.to_owned())))
+        })
+        .collect();
+    let is_below = |server: u32| {
+        let up =
+            std::iter::successors(Some(server), |pid| parents.get(pid).map(|(parent, _)| *parent));
+        up.take_while(|&up| up > 1).any(|up| up == pid)
+    };
+    let servers = parents.iter().filter(|(_, (_, name))| name == "nats-server");
+    servers.map(|(&pid, _)| pid).find(|&pid| is_below(pid))
 }
 
 /// Runs a command that is to end by itself.

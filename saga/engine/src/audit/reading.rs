@@ -146,7 +146,12 @@ fn accepted(
         None => true,
         // Nothing follows an end.
         Some(None) => false,
-        Some(Some(before)) => record.base == before.sequence && record.n == before.record.n + 1,
+        Some(Some(before)) => {
+            let is_next = record.base == before.sequence && record.n == before.record.n + 1;
+            // Behind a missing message an end still is one, and says how the whole saga ended.
+            let is_behind = record.base > before.sequence && record.n > before.record.n;
+            is_next || (is_behind && record.status.is_end())
+        }
     };
     if !follows {
         return None;

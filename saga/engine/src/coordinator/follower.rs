@@ -242,7 +242,9 @@ fn report(office: &Office, track: &Arc<Track>, seen: &Seen, noted: &Noted) {
             raise(office, track, AlarmKind::Slipped, id, seen.at_ms, detail);
             return;
         }
-        Follows::Gap => office.audit(track, id, Why::Gap),
+        Follows::Gap => {
+            office.audit(track, id, Why::Gap { sequence: seen.sequence, n: record.n });
+        }
         Follows::First | Follows::Next(_) | Follows::Alone => {}
     }
     for step in &noted.no_longer_late {

@@ -62,8 +62,8 @@ pub(super) struct Audit {
 pub(super) enum Why {
     /// Events of it could not be checked as they came.
     Unproven,
-    /// Events seem to be missing.
-    Gap,
+    /// Events seem to be missing before this one.
+    Gap { sequence: u64, n: u64 },
     /// Its definition was not known.
     Unplanned,
 }

@@ -47,30 +47,37 @@ async fn look(office: &Office, audit: &Audit) -> Result<(), String> {
         let (kind, detail) = (AlarmKind::Lying, finding.to_string());
         office.alarms.raise(kind, &track.saga_type, id, last.at_ms, detail);
     }
-    if audit.why == Why::Unproven {
-        return Ok(());
+    match audit.why {
+        Why::Unproven => return Ok(()),
+        Why::Gap { sequence, n } => {
+            let is_accepted = history.iter().any(|stored| stored.sequence == sequence);
+            let before = history.iter().rfind(|stored| stored.sequence < sequence);
+            // What retention left begins with any event.
+            if let Some(before) = before.filter(|_| !is_accepted) {
+                let detail = format!(
+                    "event {n} (message {sequence}) does not follow from event {} (message {}), \
+                     the last one before it: a message is missing",
+                    before.record.n, before.sequence
+                );
+                office.alarms.raise(AlarmKind::Gap, &track.saga_type, id, before.at_ms, detail);
+            }
+        }
+        Why::Unplanned => {}
     }
     let events = history.iter().map(|stored| (&stored.record, stored.at_ms));
     let waits = waits_of(&plan, events);
     let mut book = track.book();
     let holds = office.holds(&track.saga_type);
-    let Some((sequence, n)) = book.open(id).map(|entry| (entry.sequence, entry.n)) else {
-        return Ok(());
-    };
+    // One that ended behind a gap stays ended: nobody goes on with it.
+    let Some(sequence) = book.open(id).map(|entry| entry.sequence) else { return Ok(()) };
     if history.iter().any(|stored| stored.sequence == sequence) {
         book.replan(id, sequence, waits, &holds);
     } else if last.sequence < sequence {
         // Readers go on from the last event that chains, so the coordinator does too.
         let started_ms = history.first().map_or(last.at_ms, |first| first.at_ms);
         book.adopt(&seen(last), started_ms, waits, &holds);
-        drop(book);
-        let detail = format!(
-            "event {n} (message {sequence}) does not follow from event {} (message {}), the last \
-             one before it: a message is missing",
-            last.record.n, last.sequence
-        );
-        office.alarms.raise(AlarmKind::Gap, &track.saga_type, id, last.at_ms, detail);
     }
+    drop(book);
     track.changed.notify_one();
     Ok(())
 }

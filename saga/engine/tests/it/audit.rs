@@ -138,6 +138,22 @@ async fn what_the_log_itself_shows_is_told_and_who_does_not_answer_too() {
 }
 
 #[tokio::test]
+async fn an_event_that_was_taken_out_of_a_history_is_missed_and_nothing_else() {
+    let bench = Bench::open().await;
+    bench.play(10).await;
+    bench.take_out("s3", 2).await;
+    let report = bench.audit().await;
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|it| (it.kind, it.about.as_deref(), it.detail.as_str()))
+        .collect();
+    let [(FoundKind::Gap, Some("s3"), detail)] = found[..] else { panic!("{found:?}") };
+    assert!(detail.starts_with("event 3 ") && detail.contains("from event 1 "), "{detail}");
+    assert_eq!((report.sagas, report.open), (10, 0));
+}
+
+#[tokio::test]
 async fn what_is_stuck_is_listed_and_is_no_contradiction() {
     let bench = Bench::open().await;
     bench.play(2).await;

@@ -221,6 +221,13 @@ impl Bench {
         self.world.drained_endings().await;
     }
 
+    /// Takes an event out of a saga's history.
+    pub(super) async fn take_out(&self, id: &str, n: u64) {
+        let stream = self.world.context().get_stream("SAGA_TRIP").await.unwrap();
+        let purged = stream.purge().filter(format!("saga.trip.{id}.{n:03}.>")).await.unwrap();
+        assert_eq!(purged.purged, 1);
+    }
+
     pub(super) async fn stop(&mut self, service: &str) {
         self.services.remove(service).unwrap().shutdown(Duration::from_secs(5)).await;
     }
