@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jetsaga_nats::topology;
-use saga_core::{Definition, Plan, Status, Step};
+use saga_core::{Definition, Plan, Status, Step, subject};
 use saga_engine::coordinator::{Coordinator, CoordinatorHandle, Options, Retention};
 use saga_engine::testing::MemoryBarrier;
 use saga_engine::{
@@ -18,8 +18,6 @@ use super::figure::{Failure, Figure, Outcome, closed_loop};
 use super::process::Meter;
 use super::report::Report;
 
-/// Bytes of a saga message, about: a record with a small input and three outputs.
-const MESSAGE: usize = 600;
 /// Longest wait for the end of one saga.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Events of a saga that completes: its start and three steps.
@@ -114,6 +112,16 @@ impl Engines {
         .await
     }
 
+    /// Bytes of a message, headers included: what the stream needs for each of one saga's.
+    async fn message(&self, url: &str) -> Result<usize, Failure> {
+        self.measure(1, Duration::from_millis(1)).await;
+        let client = jetsaga_nats::connect_as(url, "raw").await?;
+        let stream = subject::stream(self.sagas.plan().name(), None);
+        let stream = async_nats::jetstream::new(client).get_stream(stream).await?;
+        let state = &stream.cached_info().state;
+        Ok(usize::try_from(state.bytes / state.messages.max(1))?)
+    }
+
     pub(crate) async fn stop(self) {
         for participant in self.participants {
             participant.shutdown(Duration::from_secs(5)).await;
@@ -129,10 +137,11 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     let durability = R1;
     let directory = tempfile::tempdir()?;
     let server = super::server(directory.path()).await?;
-    let raw = raw_publishes(server.url(), 1, duration).await?;
-    let size = format!("raw publishes of {MESSAGE} bytes, 1000 in flight");
-    report.row("a", &size, &raw, durability, "the limit");
     let engines = Engines::start(server.url(), 1, Status::Completed).await?;
+    let bytes = engines.message(server.url()).await?;
+    let raw = raw_publishes(server.url(), bytes, duration).await?;
+    let what = format!("raw publishes of {bytes} bytes, 1000 in flight");
+    report.row("a", &what, &raw, durability, "the limit");
     let goals = [(1, "p50 at most 2 ms"), (64, "0.19 of a"), (1_000, "0.27 of a")];
     let mut best = 0.0;
     for (in_flight, goal) in goals {
@@ -174,17 +183,16 @@ pub(crate) async fn replicated(report: &mut Report, duration: Duration) -> Resul
     Ok(())
 }
 
-async fn raw_publishes(url: &str, replicas: usize, duration: Duration) -> Result<Figure, Failure> {
+async fn raw_publishes(url: &str, bytes: usize, duration: Duration) -> Result<Figure, Failure> {
     let client = jetsaga_nats::connect_as(url, "raw").await?;
     let context = async_nats::jetstream::new(client);
     let config = async_nats::jetstream::stream::Config {
         name: "RAW".to_owned(),
         subjects: vec!["raw.>".to_owned()],
-        num_replicas: replicas,
         ..Default::default()
     };
     context.create_stream(config).await?;
-    let (publisher, payload) = (context.clone(), "x".repeat(MESSAGE));
+    let (publisher, payload) = (context.clone(), "x".repeat(bytes));
     let figure = closed_loop(1_000, duration, move |n| {
         let (context, payload) = (publisher.clone(), payload.clone());
         async move {

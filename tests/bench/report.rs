@@ -10,6 +10,10 @@ use super::figure::{Failure, Figure};
 const BEGIN: &str = "<!-- figures: written by `just bench` -->";
 const END: &str = "<!-- end of figures -->";
 
+/// What else the figures depend on, and where the versions stand.
+const LIBRARIES: [&str; 4] = ["async-nats", "surrealdb", "surrealkv", "poem"];
+const LOCK: &str = include_str!("../../Cargo.lock");
+
 /// What one run found.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
@@ -73,6 +77,13 @@ impl Report {
     }
 }
 
+/// The version of a library that this program was built with.
+fn locked(name: &str) -> &'static str {
+    let (_, found) =
+        LOCK.split_once(&format!("name = \"{name}\"\nversion = \"")).unwrap_or_default();
+    found.split('"').next().unwrap_or_default()
+}
+
 fn machine(duration: Duration) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let first = |path: &str, key: &str| {
@@ -89,13 +100,14 @@ fn machine(duration: Duration) -> String {
     let build =
         if cfg!(debug_assertions) { "a debug build: no measurement" } else { "a release build" };
     format!(
-        "{cores} cores ({}), {} of memory, Linux {}, {}, {}; {build}, {} s per figure. Server, \
+        "{cores} cores ({}), {} of memory, Linux {}, {}, {}, {}; {build}, {} s per figure. Server, \
          services and load share the machine.",
         first("/proc/cpuinfo", "model name"),
         first("/proc/meminfo", "MemTotal"),
         said("uname", "-r"),
         said("rustc", "--version"),
         said("nats-server", "--version"),
+        LIBRARIES.map(|name| format!("{name} {}", locked(name))).join(", "),
         duration.as_secs(),
     )
 }

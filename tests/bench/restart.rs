@@ -107,7 +107,7 @@ async fn until(limit: Duration, is_so: impl Fn() -> bool) -> Result<Instant, Fai
         if Instant::now() > end {
             return Err("the coordinator does not come that far".into());
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(Instant::now())
 }

@@ -12,6 +12,14 @@ use tokio::process::Command;
 
 const TEA: &[(&str, i64)] = &[("tea-assam", 1)];
 const SOLD_OUT: &[(&str, i64)] = &[("mug-sold-out", 1)];
+/// Token, lines, and what such an order comes to where no refund works.
+type Kind = (&'static str, &'static [(&'static str, i64)], &'static str);
+
+const KINDS: [Kind; 3] = [
+    (demo::VISA, TEA, "completed"),
+    (demo::DECLINED, TEA, "rolled_back"),
+    (demo::VISA, SOLD_OUT, "stuck"),
+];
 /// Longer than any command takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -109,9 +117,9 @@ async fn while_orders_come(
     output: impl Future<Output = Result<String, String>>,
 ) -> Result<String, String> {
     let orders = async {
-        loop {
-            let id = shop.place(demo::VISA, TEA).await;
-            shop.until(&id, "completed").await;
+        for (token, lines, status) in KINDS.iter().cycle() {
+            let id = shop.place(token, lines).await;
+            shop.until(&id, status).await;
         }
     };
     tokio::select! {

@@ -1,6 +1,5 @@
 //! Everything delivered again, restarts in the middle, two coordinators, undo before its step.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -118,12 +117,12 @@ fn dies_twice(place: &Place) -> Fault {
 #[test]
 fn every_consumer_that_dies_between_effect_and_event_leaves_the_same_world() {
     run(async {
-        let died = Arc::new(Mutex::new(BTreeSet::new()));
+        let died = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&died);
         let faults = Faults::new(move |place: Place| {
             let fault = dies_twice(&place);
             if fault != Fault::Proceed {
-                told.lock().unwrap().insert((place.service, place.step, place.point));
+                told.lock().unwrap().push((place.saga_id, place.step, place.point));
             }
             std::future::ready(fault)
         });
@@ -132,9 +131,22 @@ fn every_consumer_that_dies_between_effect_and_event_leaves_the_same_world() {
         all_agree(&shop, &placed).await;
         drained(shop.engine()).await;
         all_agree(&shop, &placed).await;
-        for step in ["order", "payment", "inventory", "notification"] {
-            let there = (step.to_owned(), step.to_owned(), Point::AfterEffect);
-            assert!(died.lock().unwrap().contains(&there), "{step} died: {died:?}");
+        let died = died.lock().unwrap().clone();
+        let times = |id: &str, step: &str| {
+            let there = (id, step, Point::AfterEffect);
+            died.iter()
+                .filter(|(id, step, point)| (id.as_str(), step.as_str(), *point) == there)
+                .count()
+        };
+        for (id, ending) in &placed {
+            // With each step, and with each undo of one that was done.
+            let expected = match ending {
+                Ending::Confirmed => [1, 1, 1, 1],
+                Ending::Cancelled("card_declined") => [2, 1, 0, 0],
+                Ending::Cancelled(_) => [2, 2, 1, 0],
+            };
+            let steps = ["order", "payment", "inventory", "notification"];
+            assert_eq!(steps.map(|step| times(id, step)), expected, "{ending:?}: {died:?}");
         }
         shop.stop().await;
     });

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test's helpers cannot do, the test cannot either")]
 
-mod bench;
+pub(crate) mod bench;
 mod kv;
 
 use std::cell::Cell;

@@ -149,15 +149,19 @@ impl Mirror for Desk {
 }
 
 /// A world with its services.
-pub(super) struct Bench {
-    world: World,
+pub(crate) struct Bench {
+    pub(crate) world: World,
     ledger: Ledger,
     services: BTreeMap<String, ParticipantHandle>,
 }
 
 impl Bench {
     pub(super) async fn open() -> Self {
-        let world = World::new(trip()).await;
+        Self::of(World::new(trip()).await).await
+    }
+
+    /// All services of [`trip`], and one that mirrors.
+    pub(crate) async fn of(world: World) -> Self {
         let (ledger, mut services) = (Ledger::default(), BTreeMap::new());
         let participant = |service: &str| {
             let engine = Engine::new(world.client.clone());
@@ -179,17 +183,22 @@ impl Bench {
         Engine::new(self.world.client.clone())
     }
 
-    pub(super) fn plan(&self) -> Arc<Plan> {
+    pub(crate) fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.world.plan)
     }
 
-    pub(super) async fn audit(&self) -> Report {
+    pub(crate) async fn audit(&self) -> Report {
         audit::world(&self.engine(), &[self.plan()]).await.unwrap()
     }
 
     /// Sagas, of which every fifth finds no hotel, to their very end.
     pub(super) async fn play(&self, count: usize) {
         self.wave("s", count).await;
+        self.drained().await;
+    }
+
+    /// Waits until nobody has anything left to do.
+    pub(crate) async fn drained(&self) {
         for consumer in ["airline-undo", "hotels-undo", "post-undo"] {
             self.world.drained(consumer).await;
         }

@@ -1,19 +1,19 @@
-//! Three replicas whose leaders come and go while sagas run: each ends, each effect is there once.
+//! Three replicas whose leaders come and go while sagas run: each ends, and everybody agrees on it.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::join_all;
 use jetsaga_nats::testing::{OwnCluster, own_cluster};
-use saga_core::subject;
+use saga_core::{Status, subject};
 use saga_engine::coordinator::{Coordinator, Options, Retention};
-use saga_engine::{Engine, Trace};
+use saga_engine::{Engine, Stored, Trace};
 
-use super::books::Books;
+use super::super::audit::bench::Bench;
 use super::world::{World, input, trip, until};
 
-/// Sagas that are started while something happens to the leader.
-const SAGAS: usize = 40;
+/// Customers who start sagas while something happens to the leader, each one after another.
+const CUSTOMERS: usize = 6;
 /// How long three servers may take to have a leader.
 const LEADER: Duration = Duration::from_mins(1);
 
@@ -26,14 +26,47 @@ enum Trouble {
     OwnPaused,
 }
 
+/// When a saga began and ended, by the server's clock in milliseconds.
+type Span = (i64, i64);
+
 /// Starts a saga; a start that was not answered is repeated, which changes nothing when it was
 /// stored after all.
-async fn started(world: &World, id: String, number: usize) -> String {
+async fn started(world: &World, id: &str, number: usize) -> Stored {
     let end = Instant::now() + LEADER;
-    while let Err(error) = world.sagas.start(&id, input(number), Trace::default()).await {
-        assert!(Instant::now() < end, "{id} cannot be started: {error}");
+    loop {
+        match world.sagas.start(id, input(number), Trace::default()).await {
+            Ok(started) => return started.stored,
+            Err(error) => assert!(Instant::now() < end, "{id} cannot be started: {error}"),
+        }
     }
-    id
+}
+
+/// Sagas one after another until it is over, each to its end.
+async fn customer(world: &World, name: &str, is_over: &AtomicBool) -> Vec<Span> {
+    let mut spans = Vec::new();
+    for number in 0.. {
+        let id = format!("{name}-{number}");
+        let first = started(world, &id, number).await;
+        let last = until(&format!("the end of {id}"), async || {
+            let found = world.sagas.get(&id, first.sequence).await.ok().flatten();
+            (found.as_ref().is_some_and(|it| it.record.status.is_end()), found)
+        })
+        .await
+        .unwrap();
+        let is_full = last.record.input["full"].is_string();
+        let wanted = if is_full { Status::RolledBack } else { Status::Completed };
+        assert_eq!(last.record.status, wanted, "{id}: {:?}", last.record);
+        spans.push((first.at_ms, last.at_ms));
+        if is_over.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    spans
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
 }
 
 async fn leader(world: &World) -> String {
@@ -48,8 +81,10 @@ async fn leader(world: &World) -> String {
     .unwrap()
 }
 
-async fn trouble(world: &World, cluster: &mut OwnCluster, trouble: Trouble) {
+/// Brings it about and waits until it is over; answers with when it struck.
+async fn trouble(world: &World, cluster: &mut OwnCluster, trouble: Trouble) -> i64 {
     let before = leader(world).await;
+    let struck_ms = now_ms();
     let until_another_leads = async || {
         until("another server leads", async || {
             let now = leader(world).await;
@@ -84,15 +119,14 @@ async fn trouble(world: &World, cluster: &mut OwnCluster, trouble: Trouble) {
             cluster.resume(number).await;
         }
     }
+    struck_ms
 }
 
 #[tokio::test]
 async fn sagas_end_whatever_becomes_of_the_leader_of_their_stream() {
     let mut cluster = own_cluster().await;
     let client = jetsaga_nats::connect_as(&cluster.url(), "trip").await.unwrap();
-    let world = World::on(client.clone(), &[trip()], 1_500).await;
-    let books = Books::default();
-    let _services = world.serve_all(&books).await;
+    let bench = Bench::of(World::on(client.clone(), &[trip()], 1_500).await).await;
     let options = Options {
         retention: Retention { enabled: false, ..Retention::default() },
         ..Options::default()
@@ -101,24 +135,36 @@ async fn sagas_end_whatever_becomes_of_the_leader_of_their_stream() {
     let mut coordinators = Vec::new();
     for _ in 0..2 {
         let coordinator = Coordinator::new(Engine::new(client.clone()));
-        let coordinator = coordinator.saga(Arc::clone(&world.plan)).options(options);
+        let coordinator = coordinator.saga(bench.plan()).options(options);
         coordinators.push(coordinator.start().await.unwrap());
     }
-    let mut ids = Vec::new();
+    let world = &bench.world;
+    let mut sagas = 0;
     for what in [Trouble::SteppedDown, Trouble::Killed, Trouble::Paused, Trouble::OwnPaused] {
-        let starts = (0..SAGAS).map(|number| {
-            let id = format!("{what:?}{number}");
-            started(&world, id.to_lowercase(), number)
+        let is_over = AtomicBool::new(false);
+        let customers = (0..CUSTOMERS).map(async |number| {
+            customer(world, &format!("{what:?}-{number}").to_lowercase(), &is_over).await
         });
-        let (some, ()) = tokio::join!(join_all(starts), trouble(&world, &mut cluster, what));
-        ids.extend(some);
+        let trouble = async {
+            until("sagas run", async || {
+                let first = format!("{what:?}-0-1").to_lowercase();
+                let found = world.get(&first).await;
+                (found.is_some(), found)
+            })
+            .await;
+            let struck_ms = trouble(world, &mut cluster, what).await;
+            is_over.store(true, Ordering::Relaxed);
+            struck_ms
+        };
+        let (spans, struck_ms) = tokio::join!(join_all(customers), trouble);
+        let spans = spans.concat();
+        let is_open = |&&(from, to): &&Span| from <= struck_ms && struck_ms < to;
+        assert!(spans.iter().any(|span| is_open(&span)), "{what:?} struck no saga: {spans:?}");
+        sagas += spans.len();
     }
-    world.assert_ended(&ids, &books).await;
-    let plans = [Arc::clone(&world.plan)];
-    let engine = Engine::new(client);
-    let audit = async || {
-        let alarms = saga_engine::audit::streams(&engine, &plans).await;
-        (alarms.is_ok(), alarms)
-    };
-    assert_eq!(until("an audit", audit).await.unwrap(), []);
+    bench.drained().await;
+    let report = bench.audit().await;
+    assert_eq!(report.findings, []);
+    assert_eq!((report.sagas, report.open), (u64::try_from(sagas).unwrap(), 0));
+    assert!(report.services.values().all(|service| service.behind == 0), "{report:?}");
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::books::Books;
 use super::world::{World, input, trip};
 
-/// Far less than such a request lasts, which is a minute.
+/// Far less than such a request lasts, which is ten minutes.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The consumers of the services.
