@@ -233,7 +233,8 @@ impl Bench {
     /// Takes an event out of a saga's history.
     pub(super) async fn take_out(&self, id: &str, n: u64) {
         let stream = self.world.context().get_stream("SAGA_TRIP").await.unwrap();
-        let purged = stream.purge().filter(format!("saga.trip.{id}.{n:03}.>")).await.unwrap();
+        let purged =
+            stream.purge().filter(self.world.subject(id, &format!("{n:03}.>"))).await.unwrap();
         assert_eq!(purged.purged, 1);
     }
 
