@@ -179,7 +179,7 @@ impl Bench {
         Self { world, ledger, services }
     }
 
-    pub(super) fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         Engine::new(self.world.client.clone())
     }
 
@@ -187,7 +187,7 @@ impl Bench {
         Arc::clone(&self.world.plan)
     }
 
-    pub(crate) async fn audit(&self) -> Report {
+    pub(super) async fn audit(&self) -> Report {
         audit::world(&self.engine(), &[self.plan()]).await.unwrap()
     }
 

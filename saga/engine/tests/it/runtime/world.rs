@@ -208,14 +208,17 @@ impl World {
         consumer.info().await.unwrap().clone()
     }
 
-    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand.
+    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand; asks again
+    /// while it has no leader to answer.
     pub(crate) async fn drained(&self, name: &str) {
         until(&format!("the end of what {name} has to do"), async || {
-            let info = self.consumer(name).await;
-            let left = (info.num_pending, info.num_ack_pending);
-            (left == (0, 0), left)
+            let stream = self.context().get_stream_no_info("SAGA_TRIP").await.unwrap();
+            let info = stream.consumer_info(name).await;
+            let left = info.map(|info| (info.num_pending, info.num_ack_pending));
+            (left.as_ref().is_ok_and(|left| *left == (0, 0)), left)
         })
-        .await;
+        .await
+        .unwrap();
     }
 
     /// The same for both consumers of the service that mirrors endings.
