@@ -174,6 +174,10 @@ async fn a_consumer_that_somebody_deletes_is_made_again() {
     let tail = world.bed.start("one").await;
     let mut follower = world.follow("one", 0);
     assert_eq!(next(&mut follower).await, Some(tail.stored));
+    // The start may have been read from the stream; only what comes live shows that the hub's
+    // consumer, which is made in the background, is there.
+    let live = world.walk("one", &["flight"]).await;
+    assert_eq!(next(&mut follower).await.unwrap().sequence, live.sequence);
     let stream = jetstream::new(world.client.clone()).get_stream("SAGA_TRIP").await.unwrap();
     let consumers: Vec<_> = stream.consumers().try_collect().await.unwrap();
     let of_hub = |it: &&consumer::Info| it.config.durable_name.is_none();
@@ -181,8 +185,8 @@ async fn a_consumer_that_somebody_deletes_is_made_again() {
         stream.delete_consumer(&consumer.name).await.unwrap();
     }
     assert_eq!(consumers.iter().filter(of_hub).count(), 1);
-    world.walk("one", &["flight", "hotel", "papers"]).await;
-    assert_eq!(told(&rest(follower).await), TRIP[1..]);
+    world.walk("one", &["hotel", "papers"]).await;
+    assert_eq!(told(&rest(follower).await), TRIP[2..]);
 }
 
 #[tokio::test]
