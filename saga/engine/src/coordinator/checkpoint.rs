@@ -67,7 +67,7 @@ async fn bucket(office: &Office) -> Result<kv::Store, String> {
 pub(super) async fn keep(office: Arc<Office>) {
     let mut written = vec![0; office.tracks.len()];
     let mut pause = office.options.checkpoint_every;
-    while office.pause(pause).await {
+    while office.wait(pause).await {
         let begun = Instant::now();
         save_all(&office, &mut written).await;
         // With very many open sagas a checkpoint is large: it never takes more than a small part

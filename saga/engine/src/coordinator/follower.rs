@@ -47,7 +47,7 @@ pub(super) async fn follow(office: Arc<Office>, track: Arc<Track>) {
             Ok(()) => tracing::debug!(stream = track.stream, "following again"),
             Err(error) => tracing::warn!(stream = track.stream, error, "following again"),
         }
-        if !office.pause(pause).await {
+        if !office.wait(pause).await {
             return;
         }
         pause = (pause * 2).min(PAUSES.1);

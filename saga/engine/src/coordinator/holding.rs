@@ -62,7 +62,7 @@ pub(super) async fn watch(office: Arc<Office>) {
                 if !is_well {
                     // It is asked for again; the looks in between go on.
                     changes = None;
-                    if !office.pause(LOOK).await {
+                    if !office.wait(LOOK).await {
                         return;
                     }
                 }

@@ -204,7 +204,7 @@ impl Office {
     }
 
     /// Waits, unless the coordinator stops first: then `false`.
-    pub(super) async fn pause(&self, pause: std::time::Duration) -> bool {
+    pub(super) async fn wait(&self, pause: std::time::Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(pause) => true,

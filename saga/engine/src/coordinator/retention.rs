@@ -75,7 +75,7 @@ pub(super) async fn retain(office: Arc<Office>, track: Arc<Track>) {
                 }
             }
         }
-        if !has_more && !office.pause(NAP).await || office.stop.is_cancelled() {
+        if !has_more && !office.wait(NAP).await || office.stop.is_cancelled() {
             return;
         }
     }
@@ -185,7 +185,7 @@ pub(super) async fn keep_clock(office: Arc<Office>, track: Arc<Track>) {
         {
             tracing::debug!(error, "the clock was not renewed");
         }
-        if !office.pause(office.options.clock_every).await {
+        if !office.wait(office.options.clock_every).await {
             return;
         }
     }

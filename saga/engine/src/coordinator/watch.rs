@@ -26,7 +26,7 @@ pub(super) async fn watch(office: Arc<Office>) {
             count(track);
             again(&office, track);
         }
-        if !office.pause(office.options.watch_every).await {
+        if !office.wait(office.options.watch_every).await {
             return;
         }
     }

@@ -1,6 +1,6 @@
 //! Coordinators and servers that stop and start again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jetsaga_nats::testing::{own_server, replicas};
 use jetsaga_nats::topology;
@@ -164,9 +164,8 @@ async fn a_shutdown_without_a_server_does_not_hang() {
         world.start(&format!("s{number}")).await;
     }
     server.kill().await;
-    let begun = Instant::now();
-    coordinator.shutdown().await;
-    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+    let stopping = tokio::time::timeout(Duration::from_mins(1), coordinator.shutdown());
+    stopping.await.expect("it does not wait for a server");
 }
 
 #[tokio::test]

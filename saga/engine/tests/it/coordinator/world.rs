@@ -1,8 +1,7 @@
 //! A stream with its topology, an engine, and participants played by hand.
 
-use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::jetstream;
 use jetsaga_nats::testing::{broker, replicas};
@@ -15,6 +14,8 @@ use saga_engine::log::advance::{Advanced, advance};
 use saga_engine::wishes::{Found, Get, WishClient};
 use saga_engine::{Engine, Stored};
 use serde_json::{Value, json};
+
+pub(super) use crate::runtime::world::until;
 
 /// What a test plays in.
 pub(super) struct World {
@@ -146,19 +147,6 @@ pub(crate) fn quick() -> Options {
         // Nobody plays consumers in most tests: they would be reported as standing still.
         watch_every: Duration::from_hours(1),
         retention: Retention { enabled: false, ..Retention::default() },
-    }
-}
-
-/// Waits for a condition, and says what was seen last when it does not come true.
-pub(super) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let (is_true, seen) = look().await;
-        if is_true {
-            return seen;
-        }
-        assert!(Instant::now() < end, "{what}: not within 20 s; last seen: {seen:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

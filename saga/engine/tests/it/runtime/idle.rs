@@ -1,7 +1,7 @@
 //! Consumers that hear nothing for a while: they are asked seldom, and heard at once.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::books::Books;
-use super::world::{World, input, trip};
+use super::world::{World, input, trip, until};
 
 /// Far less than such a request lasts, which is ten minutes.
 const SOON: Duration = Duration::from_secs(15);
@@ -23,26 +23,43 @@ const ALL: [&str; 6] = ["airline", "airline-undo", "hotels", "hotels-undo", "pos
 /// Those that a saga without a hotel comes to. The others stay idle: nobody asks them again.
 const BUSY: [&str; 4] = ["airline", "airline-undo", "hotels", "post"];
 
-/// Waits until each of these consumers was asked for a single message, as it is when a request for
-/// many ran out without one.
-async fn until_idle(world: &World, consumers: &[&str], meanwhile: impl Future<Output = ()>) {
-    let requests = world.client.subscribe("$JS.API.CONSUMER.MSG.NEXT.SAGA_TRIP.*").await;
-    let mut requests = requests.unwrap();
-    world.client.flush().await.unwrap();
-    meanwhile.await;
-    let mut missing: BTreeSet<&str> = consumers.iter().copied().collect();
-    let idle = async {
-        while !missing.is_empty() {
-            let request = requests.next().await.unwrap();
-            let asks: Value = serde_json::from_slice(&request.payload).unwrap();
-            let consumer = request.subject.rsplit('.').next().unwrap_or_default();
-            if asks["batch"] == 1 {
-                missing.remove(consumer);
+/// How many messages each consumer was asked for last.
+#[derive(Clone, Default)]
+struct Requests(Arc<Mutex<BTreeMap<String, Value>>>);
+
+impl Requests {
+    /// Listens from now on. One subscription for the whole test: a service may be idle again before
+    /// the test that waits for it looks.
+    async fn of(world: &World) -> Self {
+        let seen = Self::default();
+        let requests = world.client.subscribe("$JS.API.CONSUMER.MSG.NEXT.SAGA_TRIP.*").await;
+        let mut requests = requests.unwrap();
+        world.client.flush().await.unwrap();
+        let last = seen.clone();
+        tokio::spawn(async move {
+            while let Some(request) = requests.next().await {
+                let asks: Value = serde_json::from_slice(&request.payload).unwrap();
+                let consumer = request.subject.rsplit('.').next().unwrap_or_default().to_owned();
+                last.0.lock().unwrap().insert(consumer, asks["batch"].clone());
             }
-        }
-    };
-    let in_time = timeout(SOON, idle).await;
-    in_time.unwrap_or_else(|_elapsed| panic!("never idle: {missing:?}"));
+        });
+        seen
+    }
+
+    /// Only what is asked for from now on counts.
+    fn forget(&self) {
+        self.0.lock().unwrap().clear();
+    }
+
+    /// Waits until each of these consumers was last asked for a single message, as it is when a
+    /// request for many ran out without one.
+    async fn until_idle(&self, consumers: &[&str]) {
+        until("services that are idle", async || {
+            let last = self.0.lock().unwrap().clone();
+            (consumers.iter().all(|name| last.get(*name).is_some_and(|batch| *batch == 1)), last)
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
@@ -51,19 +68,22 @@ async fn what_comes_after_a_silence_is_heard_at_once_and_nobody_waits_to_stop() 
     let client = broker().await.account().client().await;
     let world = World::on(client, &[trip()], 120_000).await;
     let books = Books::default();
-    let mut services = Vec::new();
-    until_idle(&world, &ALL, async { services = world.serve_all(&books).await }).await;
+    let requests = Requests::of(&world).await;
+    let services = world.serve_all(&books).await;
+    requests.until_idle(&ALL).await;
 
     // Forward by one consumer, back by another; in the second round they were idle once more.
+    requests.forget();
     let mut ids = world.start_many("s", 10).await;
     let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
     ended.expect("services that heard nothing go on at once");
-    until_idle(&world, &BUSY, async {}).await;
+    requests.until_idle(&BUSY).await;
+    requests.forget();
     ids.extend(world.start_many("t", 10).await);
     let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
     ended.expect("and again");
 
-    until_idle(&world, &BUSY, async {}).await;
+    requests.until_idle(&BUSY).await;
     for service in services {
         let stopping = timeout(SOON, service.shutdown(Duration::from_secs(5))).await;
         assert_eq!(stopping.expect("an open request is not waited for"), 0);
@@ -82,8 +102,9 @@ async fn what_came_while_a_type_was_held_is_heard_at_once_when_it_goes_on() {
     let coordinator = Coordinator::new(Engine::new(world.client.clone()));
     let coordinator = coordinator.saga(Arc::clone(&world.plan)).start().await.unwrap();
     let wishes = WishClient::new(world.client.clone());
-    let mut services = Vec::new();
-    until_idle(&world, &ALL, async { services = world.serve_all(&books).await }).await;
+    let requests = Requests::of(&world).await;
+    let services = world.serve_all(&books).await;
+    requests.until_idle(&ALL).await;
     let (saga_type, actor, reason) = ("trip".to_owned(), "ann".to_owned(), "a test".to_owned());
     let pause = Pause { saga_type, actor, reason };
     let Pause { saga_type, actor, reason } = pause.clone();
@@ -111,8 +132,9 @@ async fn a_server_that_came_back_is_asked_anew() {
     let client = jetsaga_nats::connect_as(own.url(), "trip").await.unwrap();
     let world = World::on(client, &[trip()], 120_000).await;
     let books = Books::default();
-    let mut services = Vec::new();
-    until_idle(&world, &ALL, async { services = world.serve_all(&books).await }).await;
+    let requests = Requests::of(&world).await;
+    let services = world.serve_all(&books).await;
+    requests.until_idle(&ALL).await;
     own.restart().await;
     world.start("s", input(0)).await;
     let ended = timeout(SOON, world.assert_ended(&["s".to_owned()], &books)).await;

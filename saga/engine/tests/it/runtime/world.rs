@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::consumer::{self, PullConsumer};
+use async_nats::jetstream::consumer;
 use futures::future::join_all;
 use jetsaga_nats::testing::{broker, replicas};
 use jetsaga_nats::topology;
@@ -202,23 +202,25 @@ impl World {
         self.write(subject::of("trip", record), record.to_json()).await
     }
 
+    /// What the server says of this consumer; asks again while it has no leader to answer.
     pub(crate) async fn consumer(&self, name: &str) -> consumer::Info {
-        let found = self.context().get_consumer_from_stream(name, "SAGA_TRIP").await;
-        let mut consumer: PullConsumer = found.unwrap();
-        consumer.info().await.unwrap().clone()
-    }
-
-    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand; asks again
-    /// while it has no leader to answer.
-    pub(crate) async fn drained(&self, name: &str) {
-        until(&format!("the end of what {name} has to do"), async || {
-            let stream = self.context().get_stream_no_info("SAGA_TRIP").await.unwrap();
+        let stream = self.context().get_stream_no_info("SAGA_TRIP").await.unwrap();
+        until(&format!("an answer about {name}"), async || {
             let info = stream.consumer_info(name).await;
-            let left = info.map(|info| (info.num_pending, info.num_ack_pending));
-            (left.as_ref().is_ok_and(|left| *left == (0, 0)), left)
+            (info.is_ok(), info)
         })
         .await
-        .unwrap();
+        .unwrap()
+    }
+
+    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand.
+    pub(crate) async fn drained(&self, name: &str) {
+        until(&format!("the end of what {name} has to do"), async || {
+            let info = self.consumer(name).await;
+            let left = (info.num_pending, info.num_ack_pending);
+            (left == (0, 0), left)
+        })
+        .await;
     }
 
     /// The same for both consumers of the service that mirrors endings.
@@ -234,15 +236,18 @@ pub(crate) fn input(number: usize) -> Value {
     if number % 5 == 4 { json!({ "full": "hotel" }) } else { json!({}) }
 }
 
+/// How long a condition may take to come true; a server may start again meanwhile.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Waits for a condition, and says what was seen last when it does not come true.
 pub(crate) async fn until<T: Debug>(what: &str, mut look: impl AsyncFnMut() -> (bool, T)) -> T {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + PATIENCE;
     loop {
         let (is_true, seen) = look().await;
         if is_true {
             return seen;
         }
-        assert!(Instant::now() < end, "{what}: not within 30 s; last seen: {seen:?}");
+        assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}; last seen: {seen:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
