@@ -66,7 +66,8 @@ async fn server(directory: &Path) -> Result<Server, Failure> {
 
 async fn run(cli: &Cli, parts: &Parts) -> Result<(), Failure> {
     let duration = Duration::from_secs(cli.seconds);
-    let mut report = Report::new(duration);
+    let (_, version) = Launcher::new(Options::new(PathBuf::new())).program().await?;
+    let mut report = Report::new(duration, version);
     if cli.wants("a") {
         Box::pin(engine::figures(&mut report, duration)).await?;
     }

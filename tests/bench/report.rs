@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use jetsaga_nats::launcher::Version;
+
 use super::figure::{Failure, Figure};
 
 /// Between these lines of the page stands the last run.
@@ -22,9 +24,9 @@ pub(crate) struct Report {
 
 impl Report {
     /// With a heading that says where and how it was measured.
-    pub(crate) fn new(duration: Duration) -> Self {
+    pub(crate) fn new(duration: Duration, server: Version) -> Self {
         let mut report = Self::default();
-        report.say(machine(duration));
+        report.say(machine(duration, server));
         report.say(String::new());
         report.say("| | what | per second | p50 ms | p99 ms | durability | |".to_owned());
         report.say("|---|---|---|---|---|---|---|".to_owned());
@@ -84,7 +86,7 @@ fn locked(name: &str) -> &'static str {
     found.split('"').next().unwrap_or_default()
 }
 
-fn machine(duration: Duration) -> String {
+fn machine(duration: Duration, server: Version) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let first = |path: &str, key: &str| {
         let text = std::fs::read_to_string(path).unwrap_or_default();
@@ -100,13 +102,12 @@ fn machine(duration: Duration) -> String {
     let build =
         if cfg!(debug_assertions) { "a debug build: no measurement" } else { "a release build" };
     format!(
-        "{cores} cores ({}), {} of memory, Linux {}, {}, {}, {}; {build}, {} s per figure. Server, \
-         services and load share the machine.",
+        "{cores} cores ({}), {} of memory, Linux {}, {}, nats-server {server}, {}; {build}, {} s per \
+         figure. Server, services and load share the machine.",
         first("/proc/cpuinfo", "model name"),
         first("/proc/meminfo", "MemTotal"),
         said("uname", "-r"),
         said("rustc", "--version"),
-        said("nats-server", "--version"),
         LIBRARIES.map(|name| format!("{name} {}", locked(name))).join(", "),
         duration.as_secs(),
     )
