@@ -147,8 +147,8 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     for (in_flight, goal) in goals {
         let meter = Meter::start();
         let figure = engines.measure(in_flight, duration).await;
-        let ratio = figure.per_second * EVENTS / raw.per_second;
-        best = figure.per_second;
+        let ratio = figure.per_second() * EVENTS / raw.per_second();
+        best = figure.per_second();
         let note =
             format!("messages {ratio:.2} of a (goal: {goal}); {}", meter.per(&figure, "saga"));
         let what = format!("sagas of 3 no-op steps, {in_flight} in flight");
@@ -159,7 +159,7 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     for in_flight in [64, 1_000] {
         let meter = Meter::start();
         let figure = engines.measure(in_flight, duration).await;
-        let ratio = figure.per_second / best;
+        let ratio = figure.per_second() / best;
         let note = format!("{ratio:.2} of b (goal: 0.5); {}", meter.per(&figure, "saga"));
         let what = format!("the same, rolled back by a fourth, {in_flight} in flight");
         report.row("c", &what, &figure, durability, &note);

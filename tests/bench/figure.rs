@@ -20,14 +20,11 @@ pub(crate) enum Outcome {
 }
 
 /// What a figure says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Figure {
-    /// Works done per second.
-    pub(crate) per_second: f64,
-    /// Half of them took no longer.
-    pub p50: Duration,
-    /// All but one in a hundred took no longer.
-    pub p99: Duration,
+    /// How long each work that was done took, in microseconds.
+    times: Histogram<u64>,
+    elapsed: Duration,
     /// How many were done.
     pub(crate) done: usize,
     /// How many were turned away.
@@ -36,19 +33,44 @@ pub(crate) struct Figure {
     pub(crate) failed: usize,
 }
 
+impl Default for Figure {
+    /// Of nothing yet.
+    fn default() -> Self {
+        // Ten minutes are more than anything here may take.
+        let times = Histogram::new_with_max(600_000_000, 3);
+        let times = times.expect("three significant digits are possible");
+        Self { times, elapsed: Duration::ZERO, done: 0, shed: 0, failed: 0 }
+    }
+}
+
 impl Figure {
     fn of(times: &[Duration], shed: usize, failed: usize, elapsed: Duration) -> Self {
-        let mut histogram = Histogram::<u64>::new_with_max(600_000_000, 3)
-            .expect("three significant digits are possible");
+        let mut figure = Self { elapsed, done: times.len(), shed, failed, ..Self::default() };
         for time in times {
             let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            // Ten minutes are more than anything here may take.
-            histogram.saturating_record(micros.max(1));
+            figure.times.saturating_record(micros.max(1));
         }
-        let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
-        let done = times.len();
-        let per_second = number(done) / elapsed.as_secs_f64();
-        Self { per_second, p50: at(0.5), p99: at(0.99), done, shed, failed }
+        figure
+    }
+
+    /// Works done per second.
+    pub(crate) fn per_second(&self) -> f64 {
+        number(self.done) / self.elapsed.as_secs_f64()
+    }
+
+    /// Such a share of the works took no longer.
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        Duration::from_micros(self.times.value_at_quantile(share))
+    }
+
+    /// The figure of two stretches of the same load.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.times += &other.times;
+        self.elapsed += other.elapsed;
+        self.done += other.done;
+        self.shed += other.shed;
+        self.failed += other.failed;
+        self
     }
 }
 

@@ -2,69 +2,101 @@
 
 use std::time::Duration;
 
-use jetsaga_tests::harness::{Setup, Shop};
+use jetsaga_tests::harness::Setup;
 
 use super::figure::{Failure, Figure};
-use super::orders::{DURABILITY, closed, shop_with};
-use super::process::{Meter, memory_mib, mib_in};
-use super::provider::Provider;
-use super::report::Report;
+use super::orders::{DURABILITY, closed};
+use super::part::OwnShop;
+use super::process::{Meter, Used, memory_mib, mib_in};
+use super::report::{Report, progress};
 
-/// Customers at the same time, while it is measured and while the stores fill.
+/// Customers at the same time, while it is measured.
 const IN_FLIGHT: usize = 16;
-const LOAD: &str = "orders, closed loop of 16";
+/// The same while the stores fill.
 const FILLING: usize = 128;
+/// Stretches of each of the two shops that are compared.
+const TURNS: u32 = 4;
 /// How long finished sagas stay in the log where nothing is to gather there.
 const SHORTLY: Duration = Duration::from_secs(5);
 
-/// The same load on empty stores and after `many` orders; then memory, where orders leave the log
-/// soon after they ended.
+/// A full shop beside a new one; then memory, where orders leave the log soon after they ended.
 pub(crate) async fn figures(
     report: &mut Report,
     duration: Duration,
     many: usize,
 ) -> Result<(), Failure> {
-    Box::pin(kept(report, duration, many)).await?;
-    Box::pin(taken_out(report, duration, many / 10)).await
+    kept(report, duration, many).await?;
+    taken_out(report, duration, many / 10).await
 }
 
-/// With all orders in the log. Then a new shop: a fill takes so long that the machine may not be
-/// the same before it and after it.
+/// With all orders in the log. A fill takes so long that the machine is not the same before it and
+/// after it: so the full shop and a new one get the same load in turns.
 async fn kept(report: &mut Report, duration: Duration, many: usize) -> Result<(), Failure> {
-    let (provider, shop) = Box::pin(shop_keeping(Setup::default().keep)).await?;
-    let (meter, before) = steady(&shop, duration).await;
-    let note = format!("{}; {}", meter.per(&before, "order"), meter.memory());
-    report.row("f", &format!("{LOAD}, on empty stores"), &before, DURABILITY, &note);
-
-    let filled = fill(&shop, duration, many).await;
-    let (meter, after) = steady(&shop, duration).await;
-    let ratio = after.per_second / before.per_second;
-    let (used, memory) = (meter.per(&after, "order"), meter.memory());
-    let (simulator, disk) = (memory_mib(provider.pid()), mib_in(shop.data()));
+    let full = OwnShop::start(Setup::default().keep)?;
+    let filled = fill(&full, duration, many).await;
+    let mut shops = [
+        Compared::of("the new shop", OwnShop::start(Setup::default().keep)?),
+        Compared::of("the full shop", full),
+    ];
+    for it in &shops {
+        // Caches get warm, and what was left to do from before is done.
+        progress(&format!("f: {} warms up", it.name));
+        closed(&it.shop.url, IN_FLIGHT, duration).await;
+    }
+    for turn in 1..=TURNS {
+        for it in &mut shops {
+            progress(&format!("f: {}, turn {turn} of {TURNS}", it.name));
+            it.turn(duration).await;
+        }
+    }
+    let [new, full] = shops;
+    let load = format!("orders, closed loop of {IN_FLIGHT}");
+    report.row("f", &format!("{load}, in a new shop"), &new.figure, DURABILITY, &new.note());
+    let ratio = full.figure.per_second() / new.figure.per_second();
+    let (simulator, disk) = (memory_mib(full.shop.provider_pid()), mib_in(full.shop.data()));
     let note = format!(
-        "{ratio:.2} of before; {used}; {memory}, {simulator} MiB in the simulated provider; {disk} \
-         MiB on disk"
+        "{ratio:.2} of the new shop (goal: 0.9); {}, {simulator} MiB in the simulated provider; \
+         {disk} MiB on disk",
+        full.note()
     );
-    let what = format!("the same after {filled} orders, all still in the log");
-    report.row("f", &what, &after, DURABILITY, &note);
-    shop.stop().await;
-
-    let (_provider, shop) = Box::pin(shop_keeping(Setup::default().keep)).await?;
-    let (meter, anew) = steady(&shop, duration).await;
-    let ratio = after.per_second / anew.per_second;
-    let note = format!(
-        "with {filled} orders it was {ratio:.2} of this (goal: 0.9); {}",
-        meter.per(&anew, "order")
-    );
-    report.row("f", "a new shop right after that one", &anew, DURABILITY, &note);
-    shop.stop().await;
+    let what = format!("the same, in turns with it, in a shop with {filled} orders in its log");
+    report.row("f", &what, &full.figure, DURABILITY, &note);
     Ok(())
+}
+
+/// A shop, and what it did in its turns until now.
+struct Compared {
+    name: &'static str,
+    shop: OwnShop,
+    figure: Figure,
+    used: Used,
+}
+
+impl Compared {
+    fn of(name: &'static str, shop: OwnShop) -> Self {
+        Self { name, shop, figure: Figure::default(), used: Used::default() }
+    }
+
+    async fn turn(&mut self, duration: Duration) {
+        let meter = self.meter();
+        let figure = closed(&self.shop.url, IN_FLIGHT, duration).await;
+        self.used = self.used.and(meter.used());
+        self.figure = std::mem::take(&mut self.figure).and(&figure);
+    }
+
+    fn meter(&self) -> Meter {
+        Meter::of(self.shop.pid(), "in the shop")
+    }
+
+    fn note(&self) -> String {
+        let meter = self.meter();
+        format!("{}; {}", meter.say(self.used, &self.figure, "order"), meter.memory())
+    }
 }
 
 /// Memory after each fifth of `many` orders that leave the log.
 async fn taken_out(report: &mut Report, duration: Duration, many: usize) -> Result<(), Failure> {
-    let (_provider, shop) = Box::pin(shop_keeping(SHORTLY)).await?;
-    let meter = Meter::start();
+    let shop = OwnShop::start(SHORTLY)?;
     let mut filled = 0;
     for _ in 0..5 {
         filled += fill(&shop, duration, many / 5).await;
@@ -72,32 +104,19 @@ async fn taken_out(report: &mut Report, duration: Duration, many: usize) -> Resu
             "after {filled} orders, each taken out of the log {} s after its end",
             SHORTLY.as_secs()
         );
-        report.fact("f", &what, DURABILITY, &meter.memory());
+        let memory = Meter::of(shop.pid(), "in the shop").memory();
+        report.fact("f", &what, DURABILITY, &memory);
     }
-    shop.stop().await;
     Ok(())
 }
 
-/// A shop whose finished sagas stay in the log so long, with a payment provider of its own.
-async fn shop_keeping(keep: Duration) -> Result<(Provider, Shop), Failure> {
-    let provider = Provider::start()?;
-    let setup = Setup { provider: Some(provider.url.clone()), keep, ..Setup::default() };
-    Ok((provider, Box::pin(shop_with(setup)).await?))
-}
-
-/// The load that is compared: longer than in other figures, once caches are warm and what was left
-/// to do from before is done.
-async fn steady(shop: &Shop, duration: Duration) -> (Meter, Figure) {
-    closed(shop, IN_FLIGHT, duration / 2).await;
-    let meter = Meter::start();
-    (meter, closed(shop, IN_FLIGHT, duration * 3).await)
-}
-
 /// Places orders until there are that many more, and says how many there were.
-async fn fill(shop: &Shop, duration: Duration, many: usize) -> usize {
+async fn fill(shop: &OwnShop, duration: Duration, many: usize) -> usize {
     let mut filled = 0;
     while filled < many {
-        filled += closed(shop, FILLING, duration).await.done;
+        let figure = closed(&shop.url, FILLING, duration).await;
+        filled += figure.done;
+        progress(&format!("f: {filled} of {many} orders, {:.0} per second", figure.per_second()));
     }
     filled
 }

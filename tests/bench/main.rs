@@ -16,12 +16,13 @@ mod engine;
 mod figure;
 mod growth;
 mod orders;
+mod part;
 mod process;
-mod provider;
 mod report;
 mod restart;
 
 use figure::Failure;
+use part::{OwnShop, Provider};
 use process::Parts;
 use report::Report;
 
@@ -51,6 +52,14 @@ struct Cli {
     /// Be the payment provider instead
     #[arg(long, hide = true)]
     be_the_provider: bool,
+
+    /// Be a shop instead, with the payment provider at this URL
+    #[arg(long, hide = true)]
+    be_a_shop_with: Option<String>,
+
+    /// Seconds for which finished sagas stay in such a shop's log
+    #[arg(long, hide = true, default_value_t = 3_600)]
+    keep_s: u64,
 }
 
 impl Cli {
@@ -93,7 +102,10 @@ async fn run(cli: &Cli, parts: &Parts) -> Result<(), Failure> {
 fn main() -> Result<(), Failure> {
     let cli = Cli::parse();
     if cli.be_the_provider {
-        return runtime("provider")?.block_on(provider::be());
+        return runtime("provider")?.block_on(Provider::be());
+    }
+    if let Some(provider) = cli.be_a_shop_with {
+        return runtime("shop")?.block_on(OwnShop::be(provider, Duration::from_secs(cli.keep_s)));
     }
     let (gateway, services) = (runtime(Parts::GATEWAY)?, runtime(Parts::SERVICES)?);
     let databases = runtime(Parts::DATABASES)?;

@@ -28,9 +28,10 @@ pub(crate) struct Customer {
 }
 
 impl Customer {
-    pub(crate) fn of(shop: &Shop) -> Self {
+    /// Of the shop whose gateway has this URL.
+    pub(crate) fn of(url: &str) -> Self {
         let body = order(demo::VISA, &[(SKU, 1)]);
-        Self { http: reqwest::Client::new(), url: shop.url.clone(), body }
+        Self { http: reqwest::Client::new(), url: url.to_owned(), body }
     }
 
     /// Places an order and waits for its end.
@@ -52,16 +53,23 @@ pub(crate) async fn shop() -> Result<Shop, Failure> {
 }
 
 /// The same with a setup of its own.
-pub(crate) async fn shop_with(setup: Setup) -> Result<Shop, Failure> {
+async fn shop_with(setup: Setup) -> Result<Shop, Failure> {
     let shop = Shop::over_with(tempfile::tempdir()?, setup).await;
-    let url = format!("{}/v1/stock/{SKU}/adjustments", shop.service("inventory"));
-    let body = json!({ "delta": PLENTY, "reason": "bench" });
-    let answer = reqwest::Client::new().post(url).json(&body).send().await?;
-    if answer.status().is_success() { Ok(shop) } else { Err(answer.text().await?.into()) }
+    stock(&shop.service("inventory")).await?;
+    Ok(shop)
 }
 
-pub(crate) async fn closed(shop: &Shop, in_flight: usize, duration: Duration) -> Figure {
-    let customer = Customer::of(shop);
+/// Gives the inventory at this URL enough to sell.
+pub(crate) async fn stock(inventory: &str) -> Result<(), Failure> {
+    let url = format!("{inventory}/v1/stock/{SKU}/adjustments");
+    let body = json!({ "delta": PLENTY, "reason": "bench" });
+    let answer = reqwest::Client::new().post(url).json(&body).send().await?;
+    if answer.status().is_success() { Ok(()) } else { Err(answer.text().await?.into()) }
+}
+
+/// Customers who order again as soon as their order has ended.
+pub(crate) async fn closed(url: &str, in_flight: usize, duration: Duration) -> Figure {
+    let customer = Customer::of(url);
     closed_loop(in_flight, duration, move |_| customer.clone().order()).await
 }
 
@@ -71,25 +79,25 @@ pub(crate) async fn figures(report: &mut Report, duration: Duration) -> Result<(
     let (mut best, mut before) = (0.0_f64, 0.0);
     for (in_flight, goal) in [(1, "p50 at most 15 ms"), (16, "none"), (128, "800/s")] {
         let meter = Meter::start();
-        let figure = closed(&shop, in_flight, duration).await;
+        let figure = closed(&shop.url, in_flight, duration).await;
         let note = format!("goal: {goal}; {}", meter.per(&figure, "order"));
         report.row("e", &format!("orders, closed loop of {in_flight}"), &figure, DURABILITY, &note);
-        best = best.max(figure.per_second);
+        best = best.max(figure.per_second());
         if in_flight == AFTERWARDS {
-            before = figure.per_second;
+            before = figure.per_second();
         }
     }
     for (share, what) in [(0.5, "half"), (0.8, "0.8")] {
         let rate = whole(best * share);
-        let customer = Customer::of(&shop);
+        let customer = Customer::of(&shop.url);
         let figure = open_loop(rate, duration, |_| customer.clone().order()).await;
         let what = format!("orders, open loop at {rate}/s, {what} of the best");
         report.row("e", &what, &figure, DURABILITY, &format!("{} shed", figure.shed));
     }
     overload(report, &shop, whole(best * 2.0), duration).await;
-    let figure = closed(&shop, AFTERWARDS, duration).await;
+    let figure = closed(&shop.url, AFTERWARDS, duration).await;
     let what = format!("after the overload, closed loop of {AFTERWARDS}");
-    let note = format!("{:.2} of before it", figure.per_second / before);
+    let note = format!("{:.2} of before it", figure.per_second() / before);
     report.row("e", &what, &figure, DURABILITY, &note);
     shop.stop().await;
     Ok(())
@@ -112,9 +120,9 @@ pub(crate) async fn split(
             .map_err(|why| why.to_string())
     });
     let shop = starting.await??;
-    closed(&shop, 128, duration / 4).await;
+    closed(&shop.url, 128, duration / 4).await;
     let meter = Meter::start();
-    let figure = closed(&shop, 128, duration).await;
+    let figure = closed(&shop.url, 128, duration).await;
     let split = meter.split(&figure, &[Parts::GATEWAY, Parts::SERVICES, Parts::DATABASES]);
     let what = "orders, closed loop of 128, each part on threads of its own";
     report.row("e", what, &figure, DURABILITY, &format!("per order: {split}"));
@@ -124,7 +132,7 @@ pub(crate) async fn split(
 
 /// Twice what it can: what is accepted stays quick, the rest is told to come again.
 async fn overload(report: &mut Report, shop: &Shop, rate: u32, duration: Duration) {
-    let customer = Customer::of(shop);
+    let customer = Customer::of(&shop.url);
     let figure = open_loop(rate, duration, |_| customer.clone().order()).await;
     let what = format!("orders, open loop at {rate}/s, twice the best");
     report.row("e", &what, &figure, DURABILITY, &format!("{} shed", figure.shed));

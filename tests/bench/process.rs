@@ -75,52 +75,91 @@ fn cpu_by_thread() -> BTreeMap<String, Duration> {
     found
 }
 
-/// What this process and its NATS server use from here on.
+/// What a process and its NATS server use from here on.
 pub(crate) struct Meter {
+    /// Where it is, as the notes say it.
+    place: &'static str,
+    process: u32,
     server: Option<u32>,
-    before: [Duration; 2],
+    before: Used,
     threads: BTreeMap<String, Duration>,
 }
 
 impl Meter {
+    /// Of this process.
     pub(crate) fn start() -> Self {
-        let server = server_under(std::process::id());
-        Self { server, before: used(server), threads: cpu_by_thread() }
+        Self::of(std::process::id(), "here")
+    }
+
+    /// Of another one.
+    pub(crate) fn of(process: u32, place: &'static str) -> Self {
+        let server = server_under(process);
+        let (before, threads) = (Used::until_now(process, server), cpu_by_thread());
+        Self { place, process, server, before, threads }
     }
 
     /// Processor time since the start of the threads of these names, of all others of this process,
     /// and of the server, for each of the works that a figure counted.
     pub(crate) fn split(&self, figure: &Figure, names: &[&str]) -> String {
-        let works = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
         let threads = cpu_by_thread();
         let since = |name: &str| {
             let before = self.threads.get(name).copied().unwrap_or_default();
             threads.get(name).copied().unwrap_or_default().saturating_sub(before)
         };
-        let say = |name: &str, used: Duration| format!("{name} {} µs", (used / works).as_micros());
+        let say = |name: &str, used: Duration| format!("{name} {} µs", micros_per(used, figure));
         let mut said: Vec<_> = names.iter().map(|name| say(name, since(name))).collect();
         let others = threads.keys().filter(|name| !names.contains(&name.as_str()));
         said.push(say("load", others.map(|name| since(name)).sum()));
-        said.push(say("NATS", used(self.server)[1].saturating_sub(self.before[1])));
+        said.push(say("NATS", self.used().server));
         said.join(", ")
+    }
+
+    /// Processor time since the start.
+    pub(crate) fn used(&self) -> Used {
+        let now = Used::until_now(self.process, self.server);
+        Used {
+            process: now.process.saturating_sub(self.before.process),
+            server: now.server.saturating_sub(self.before.server),
+        }
     }
 
     /// Processor time since the start, for each of the works that a figure counted.
     pub(crate) fn per(&self, figure: &Figure, what: &str) -> String {
-        let now = used(self.server);
-        let works = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
-        let per =
-            |index: usize| (now[index].saturating_sub(self.before[index]) / works).as_micros();
-        format!("{} µs here and {} µs in the server per {what}", per(0), per(1))
+        self.say(self.used(), figure, what)
+    }
+
+    /// Processor time for each of the works that a figure counted.
+    pub(crate) fn say(&self, used: Used, figure: &Figure, what: &str) -> String {
+        let (process, server) = (micros_per(used.process, figure), micros_per(used.server, figure));
+        format!("{process} µs {} and {server} µs in the server per {what}", self.place)
     }
 
     /// Memory of both, now.
     pub(crate) fn memory(&self) -> String {
-        let server = self.server.map_or(0, memory_mib);
-        format!("{} MiB here and {server} MiB in the server", memory_mib(std::process::id()))
+        let (process, server) = (memory_mib(self.process), self.server.map_or(0, memory_mib));
+        format!("{process} MiB {} and {server} MiB in the server", self.place)
     }
 }
 
-fn used(server: Option<u32>) -> [Duration; 2] {
-    [Some(std::process::id()), server].map(|pid| pid.map_or(Duration::ZERO, cpu))
+/// Processor time of a process and of its NATS server.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Used {
+    process: Duration,
+    server: Duration,
+}
+
+impl Used {
+    fn until_now(process: u32, server: Option<u32>) -> Self {
+        Self { process: cpu(process), server: server.map_or(Duration::ZERO, cpu) }
+    }
+
+    /// What two stretches used.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { process: self.process + other.process, server: self.server + other.server }
+    }
+}
+
+fn micros_per(used: Duration, figure: &Figure) -> u128 {
+    let works = u32::try_from(figure.done.max(1)).unwrap_or(u32::MAX);
+    (used / works).as_micros()
 }

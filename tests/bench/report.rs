@@ -49,9 +49,9 @@ impl Report {
         };
         self.say(format!(
             "| {letter} | {what} | {:.0} | {:.1} | {:.1} | {durability} | {failed}{note} |",
-            figure.per_second,
-            milliseconds(figure.p50),
-            milliseconds(figure.p99),
+            figure.per_second(),
+            milliseconds(figure.quantile(0.5)),
+            milliseconds(figure.quantile(0.99)),
         ));
     }
 
@@ -77,6 +77,12 @@ impl Report {
         let (before, after) = (&text[..begin], &text[end..]);
         Ok(std::fs::write(page, format!("{before}\n\n{}\n\n{after}", self.lines.join("\n")))?)
     }
+}
+
+/// Tells whoever waits how far it is, beside the table.
+#[expect(clippy::print_stderr, reason = "a fill takes up to an hour")]
+pub(crate) fn progress(text: &str) {
+    eprintln!("{text}");
 }
 
 /// The version of a library that this program was built with.
