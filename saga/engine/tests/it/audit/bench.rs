@@ -26,6 +26,8 @@ struct Ledger(Arc<Mutex<Kept>>);
 struct Kept {
     rows: BTreeMap<Key, Row>,
     effects: BTreeMap<Place, Vec<Entry>>,
+    /// Sagas whose input says that they wait for it, find no answer at the hotel.
+    hotel_is_shut: bool,
 }
 
 impl Ledger {
@@ -76,6 +78,9 @@ impl Step for Deed {
     async fn run(&self, job: &Job<Value>) -> Answer<Value, Entry> {
         if job.input["full"] == job.step {
             return Answer::refused("full", "no room");
+        }
+        if job.input["waits"] == job.step && self.ledger.with(|kept| kept.hotel_is_shut) {
+            return Answer::again("nobody is there");
         }
         Answer::Done(json!({ "of": job.saga_id }), Entry::Did)
     }
@@ -236,6 +241,11 @@ impl Bench {
         let purged =
             stream.purge().filter(self.world.subject(id, &format!("{n:03}.>"))).await.unwrap();
         assert_eq!(purged.purged, 1);
+    }
+
+    /// Whether sagas with the input `waits: hotel` wait.
+    pub(crate) fn shut_hotel(&self, is_shut: bool) {
+        self.ledger.with(|kept| kept.hotel_is_shut = is_shut);
     }
 
     pub(super) async fn stop(&mut self, service: &str) {
