@@ -43,19 +43,25 @@ async fn kept(report: &mut Report, duration: Duration, many: usize) -> Result<()
         progress(&format!("f: {} warms up", it.name));
         closed(&it.shop.url, IN_FLIGHT, duration).await;
     }
+    let mut ratios = Vec::new();
     for turn in 1..=TURNS {
-        for it in &mut shops {
-            progress(&format!("f: {}, turn {turn} of {TURNS}", it.name));
-            it.turn(duration).await;
-        }
+        let [new, full] = &mut shops;
+        let rates = [new.turn(duration).await, full.turn(duration).await];
+        progress(&format!(
+            "f: turn {turn} of {TURNS}: {:.0} and {:.0} per second",
+            rates[0], rates[1]
+        ));
+        ratios.push(rates[1] / rates[0]);
     }
+    ratios.sort_by(f64::total_cmp);
     let [new, full] = shops;
     let load = format!("orders, closed loop of {IN_FLIGHT}");
     report.row("f", &format!("{load}, in a new shop"), &new.figure, DURABILITY, &new.note());
     let ratio = full.figure.per_second() / new.figure.per_second();
+    let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
     let (simulator, disk) = (memory_mib(full.shop.provider_pid()), mib_in(full.shop.data()));
     let note = format!(
-        "{ratio:.2} of the new shop (goal: 0.9); {}, {simulator} MiB in the simulated provider; \
+        "{ratio:.2} of the new shop, {least:.2} to {most:.2} in single turns (goal: 0.9); {}, {simulator} MiB in the simulated provider; \
          {disk} MiB on disk",
         full.note()
     );
@@ -77,11 +83,13 @@ impl Compared {
         Self { name, shop, figure: Figure::default(), used: Used::default() }
     }
 
-    async fn turn(&mut self, duration: Duration) {
+    /// The load once more; answers with what it did per second.
+    async fn turn(&mut self, duration: Duration) -> f64 {
         let meter = self.meter();
         let figure = closed(&self.shop.url, IN_FLIGHT, duration).await;
         self.used = self.used.and(meter.used());
         self.figure = std::mem::take(&mut self.figure).and(&figure);
+        figure.per_second()
     }
 
     fn meter(&self) -> Meter {
