@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_nats::datetime;
 use jetsaga_contracts::demo;
 use jetsaga_tests::harness::{Ending, Setup, Shop, eventually, run};
 use saga_core::subject;
@@ -192,14 +193,26 @@ fn two_coordinators_do_no_harm() {
     });
 }
 
-/// Holds a consumer for a minute, or lets it go on.
-async fn pause(engine: &Engine, consumer: &str, held: bool) {
-    let stream = subject::stream("order", None);
-    let until = if held { "2100-01-01T00:00:00Z" } else { "2000-01-01T00:00:00Z" };
-    let api = format!("CONSUMER.PAUSE.{stream}.{consumer}");
-    let answer: Value =
-        engine.jetstream().request(api, &json!({ "pause_until": until })).await.unwrap();
-    assert_eq!(answer["paused"], held, "{answer}");
+/// Pauses a consumer for so long; answers whether it stands still.
+async fn pause(engine: &Engine, consumer: &str, lasts: Duration) -> bool {
+    let stream = engine.jetstream().get_stream(subject::stream("order", None)).await.unwrap();
+    let until = datetime::now() + lasts;
+    stream.pause_consumer(consumer, until).await.unwrap().paused
+}
+
+/// Holds a consumer until it is let go.
+async fn hold(engine: &Engine, consumer: &str) {
+    assert!(pause(engine, consumer, Duration::from_hours(24)).await, "{consumer} goes on");
+}
+
+/// Lets a consumer go on, by a pause that runs out: the server leaves one asleep whose pause is
+/// taken back, or is over before the server comes to it.
+async fn let_go(engine: &Engine, consumer: &str) {
+    let mut seconds = 1;
+    while !pause(engine, consumer, Duration::from_secs(seconds)).await {
+        assert!(seconds < 8, "each pause of {consumer} was over before the server came to it");
+        seconds *= 2;
+    }
 }
 
 #[test]
@@ -207,14 +220,14 @@ fn a_step_that_arrives_after_its_undo_has_no_effect() {
     run(async {
         let shop = Shop::start().await;
         let forward = subject::consumer::forward("payment");
-        pause(shop.engine(), &forward, true).await;
+        hold(shop.engine(), &forward).await;
         let id = shop.place(demo::VISA, TEA).await;
         shop.until_event(&id, "order", "done").await;
         let answer = shop.post(&format!("/v1/orders/{id}/cancel"), &json!({})).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         // The undo overtakes its step, which nobody has seen yet.
         shop.agrees(&id, Ending::Cancelled("cancelled")).await;
-        pause(shop.engine(), &forward, false).await;
+        let_go(shop.engine(), &forward).await;
         drained(shop.engine()).await;
         shop.agrees(&id, Ending::Cancelled("cancelled")).await;
         shop.all_agree(&[&id]).await;
@@ -230,12 +243,12 @@ fn a_participant_that_wakes_after_its_time_out_has_no_effect() {
         let shop = Shop::with(Setup { hurry: 50, ..Setup::default() }).await;
         let (forward, backward) =
             (subject::consumer::forward("inventory"), subject::consumer::backward("inventory"));
-        pause(shop.engine(), &forward, true).await;
-        pause(shop.engine(), &backward, true).await;
+        hold(shop.engine(), &forward).await;
+        hold(shop.engine(), &backward).await;
         let id = shop.place(demo::VISA, TEA).await;
         shop.until_event(&id, "inventory", "timedout").await;
-        pause(shop.engine(), &forward, false).await;
-        pause(shop.engine(), &backward, false).await;
+        let_go(shop.engine(), &forward).await;
+        let_go(shop.engine(), &backward).await;
         shop.agrees(&id, Ending::Cancelled("timeout")).await;
         drained(shop.engine()).await;
         shop.all_agree(&[&id]).await;
