@@ -5,10 +5,14 @@
 //! again only when the consumer's `ack_wait` has passed, half a minute later. Here requests are
 //! short, so that a source can stop asking and still take whatever it asked for.
 //!
-//! A consumer that hears nothing is asked for one message for a long time: each request that runs
-//! out makes the server look for messages again, and where many subjects lie between two messages
-//! for a consumer with several filters, that look goes through all subjects of the stream: more
-//! than a second for a million of them, in which nothing can be appended.
+//! A consumer that hears nothing is asked for one message: each request that runs out makes the
+//! server look for messages again, from where the consumer stood, and nothing can be appended until
+//! it has looked. How it looks for one with several filters depends on the subjects of the stream:
+//!
+//! - Up to a million it walks over all of them, once for each look that has more than a block of the
+//!   stream to go through. So such a consumer is asked seldom.
+//! - Above, it reads everything since the last look: little where that was a moment ago, and all
+//!   still in memory; seconds where it was ten minutes ago. So such a consumer is asked often.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -25,8 +29,12 @@ const BATCH: usize = 256;
 /// How long the server keeps a request. It bounds how long an end takes, and tells an idle
 /// consumer from a server that has forgotten the request.
 const EXPIRES: Duration = Duration::from_secs(1);
-/// The same after a request that ran out without a message.
-const IDLE_EXPIRES: Duration = Duration::from_mins(10);
+/// The same after a request that ran out without a message, where few subjects are in the stream.
+const SELDOM: Duration = Duration::from_mins(10);
+/// And where many are.
+const OFTEN: Duration = Duration::from_secs(5);
+/// More subjects than this are many: nats-server's `highCardinalityThreshold`.
+const FEW: u64 = 1_000_000;
 /// How often the server says in that time that it has the request still, where it may forget it
 /// without closing the connection: in a cluster, whose servers fail one by one.
 const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -41,6 +49,7 @@ pub(crate) struct Source {
     context: Context,
     client: async_nats::Client,
     messages: Subscriber,
+    stream: String,
     /// The consumer's subject for requests.
     requests: String,
     inbox: String,
@@ -63,8 +72,10 @@ enum Asked {
     Much,
     /// One message, for a long time.
     One {
-        /// Whether the server says meanwhile that it still has the request.
-        heartbeat: bool,
+        /// How long.
+        expires: Duration,
+        /// How often the server says meanwhile that it still has the request.
+        heartbeat: Option<Duration>,
     },
 }
 
@@ -77,22 +88,20 @@ impl Asked {
     fn silence(self) -> Duration {
         let promised = match self {
             Self::Much => EXPIRES,
-            Self::One { heartbeat: false } => IDLE_EXPIRES,
-            Self::One { heartbeat: true } => HEARTBEAT,
+            Self::One { expires, heartbeat } => heartbeat.unwrap_or(expires),
         };
         promised + LATE
     }
 
     fn to_json(self) -> String {
-        let batch = self.batch();
-        let (idle, heartbeat) = (IDLE_EXPIRES.as_nanos(), HEARTBEAT.as_nanos());
-        let request = match self {
-            Self::Much => json!({ "batch": batch, "expires": EXPIRES.as_nanos() }),
-            Self::One { heartbeat: false } => json!({ "batch": batch, "expires": idle }),
-            Self::One { heartbeat: true } => {
-                json!({ "batch": batch, "expires": idle, "idle_heartbeat": heartbeat })
-            }
+        let (expires, heartbeat) = match self {
+            Self::Much => (EXPIRES, None),
+            Self::One { expires, heartbeat } => (expires, heartbeat),
         };
+        let mut request = json!({ "batch": self.batch(), "expires": expires.as_nanos() });
+        if let Some(heartbeat) = heartbeat {
+            request["idle_heartbeat"] = json!(heartbeat.as_nanos());
+        }
         request.to_string()
     }
 }
@@ -111,6 +120,7 @@ impl Source {
             context: context.clone(),
             client: client.clone(),
             messages,
+            stream: stream.to_owned(),
             requests: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             inbox,
             asked: Asked::Much,
@@ -164,11 +174,7 @@ impl Source {
     }
 
     async fn ask(&mut self) -> Result<(), String> {
-        self.asked = if self.is_busy {
-            Asked::Much
-        } else {
-            Asked::One { heartbeat: self.client.server_info().cluster.is_some() }
-        };
+        self.asked = if self.is_busy { Asked::Much } else { self.one().await };
         self.is_busy = false;
         self.connects = self.connects();
         // Counted first: a request of which nobody saw whether it was sent counts as sent.
@@ -178,6 +184,29 @@ impl Source {
         let request = self.asked.to_json().into();
         let asked = self.client.publish_with_reply(subject, inbox, request).await;
         asked.map_err(|error| error.to_string())
+    }
+
+    /// What a consumer is asked for that hears nothing.
+    async fn one(&self) -> Asked {
+        if self.client.server_info().cluster.is_some() {
+            // The server looks at each heartbeat.
+            return Asked::One { expires: SELDOM, heartbeat: Some(HEARTBEAT) };
+        }
+        let expires = match self.subjects().await {
+            Ok(subjects) if subjects > FEW => OFTEN,
+            Ok(_) => SELDOM,
+            Err(error) => {
+                tracing::debug!(stream = self.stream, %error, "how many subjects is not known");
+                SELDOM
+            }
+        };
+        Asked::One { expires, heartbeat: None }
+    }
+
+    /// How many subjects the stream has.
+    async fn subjects(&self) -> Result<u64, async_nats::Error> {
+        let stream = self.context.get_stream_no_info(&self.stream).await?;
+        Ok(stream.get_info().await?.state.subjects_count)
     }
 
     fn connects(&self) -> u64 {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use jetsaga_nats::testing::{broker, own_server};
 use saga_engine::Engine;
 use saga_engine::coordinator::Coordinator;
@@ -23,7 +24,10 @@ const ALL: [&str; 6] = ["airline", "airline-undo", "hotels", "hotels-undo", "pos
 /// Those that a saga without a hotel comes to. The others stay idle: nobody asks them again.
 const BUSY: [&str; 4] = ["airline", "airline-undo", "hotels", "post"];
 
-/// How many messages each consumer was asked for last.
+/// More subjects than the server walks over to find a message.
+const MANY: u64 = 1_000_001;
+
+/// The last request to each consumer.
 #[derive(Clone, Default)]
 struct Requests(Arc<Mutex<BTreeMap<String, Value>>>);
 
@@ -40,7 +44,7 @@ impl Requests {
             while let Some(request) = requests.next().await {
                 let asks: Value = serde_json::from_slice(&request.payload).unwrap();
                 let consumer = request.subject.rsplit('.').next().unwrap_or_default().to_owned();
-                last.0.lock().unwrap().insert(consumer, asks["batch"].clone());
+                last.0.lock().unwrap().insert(consumer, asks);
             }
         });
         seen
@@ -56,7 +60,10 @@ impl Requests {
     async fn until_idle(&self, consumers: &[&str]) {
         until("services that are idle", async || {
             let last = self.0.lock().unwrap().clone();
-            (consumers.iter().all(|name| last.get(*name).is_some_and(|batch| *batch == 1)), last)
+            (
+                consumers.iter().all(|name| last.get(*name).is_some_and(|asks| asks["batch"] == 1)),
+                last,
+            )
         })
         .await;
     }
@@ -141,4 +148,46 @@ async fn a_server_that_came_back_is_asked_anew() {
     ended.expect("the server has forgotten what it was asked for, and nobody relies on it");
     drop(services);
     own.stop().await;
+}
+
+#[tokio::test]
+async fn with_many_subjects_in_the_stream_idle_consumers_are_asked_often() {
+    let client = broker().await.account().client().await;
+    let world = World::on(client, &[trip()], 120_000).await;
+    let books = Books::default();
+    let requests = Requests::of(&world).await;
+    let asked_for = async |consumers: &[&str]| {
+        requests.forget();
+        requests.until_idle(consumers).await;
+        let last = requests.0.lock().unwrap().clone();
+        consumers.iter().map(|name| last[*name]["expires"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let services = world.serve_all(&books).await;
+    let seldom = asked_for(&ALL).await;
+    drop(services);
+
+    // Of nobody's concern.
+    let context = world.context();
+    let publish = async |number| {
+        let subject = world.subject(&format!("m{number}"), "001.none.none.none");
+        context.publish(subject, "{}".into()).await.unwrap()
+    };
+    let mut open = FuturesUnordered::new();
+    for number in 0..MANY {
+        open.push(publish(number).await.into_future());
+        if open.len() == 1_000 {
+            open.next().await.unwrap().unwrap();
+        }
+    }
+    while let Some(stored) = open.next().await {
+        stored.unwrap();
+    }
+
+    let _services = world.serve_all(&books).await;
+    let often = asked_for(&ALL).await;
+    let is_far_less = |(often, seldom): (&u64, &u64)| *often * 10 < *seldom;
+    assert!(often.iter().zip(&seldom).all(is_far_less), "{often:?} after {seldom:?}");
+    let ids = world.start_many("s", 10).await;
+    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
+    ended.expect("they hear what comes, as ever");
 }
