@@ -152,7 +152,9 @@ async fn a_server_that_came_back_is_asked_anew() {
 
 #[tokio::test]
 async fn with_many_subjects_in_the_stream_idle_consumers_are_asked_often() {
-    let client = broker().await.account().client().await;
+    // In a cluster the server looks at each heartbeat of a request, so that none has to end soon.
+    let own = own_server().await;
+    let client = jetsaga_nats::connect_as(own.url(), "trip").await.unwrap();
     let world = World::on(client, &[trip()], 120_000).await;
     let books = Books::default();
     let requests = Requests::of(&world).await;
@@ -183,11 +185,13 @@ async fn with_many_subjects_in_the_stream_idle_consumers_are_asked_often() {
         stored.unwrap();
     }
 
-    let _services = world.serve_all(&books).await;
+    let services = world.serve_all(&books).await;
     let often = asked_for(&ALL).await;
     let is_far_less = |(often, seldom): (&u64, &u64)| *often * 10 < *seldom;
     assert!(often.iter().zip(&seldom).all(is_far_less), "{often:?} after {seldom:?}");
     let ids = world.start_many("s", 10).await;
     let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
     ended.expect("they hear what comes, as ever");
+    drop(services);
+    own.stop().await;
 }
