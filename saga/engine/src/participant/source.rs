@@ -79,6 +79,11 @@ enum Asked {
     },
 }
 
+/// How long an idle consumer is asked, in a stream of so many subjects.
+fn idle_for(subjects: u64) -> Duration {
+    if subjects > FEW { OFTEN } else { SELDOM }
+}
+
 impl Asked {
     fn batch(self) -> usize {
         if self == Self::Much { BATCH } else { 1 }
@@ -193,8 +198,7 @@ impl Source {
             return Asked::One { expires: SELDOM, heartbeat: Some(HEARTBEAT) };
         }
         let expires = match self.subjects().await {
-            Ok(subjects) if subjects > FEW => OFTEN,
-            Ok(_) => SELDOM,
+            Ok(subjects) => idle_for(subjects),
             Err(error) => {
                 tracing::debug!(stream = self.stream, %error, "how many subjects is not known");
                 SELDOM
@@ -247,5 +251,18 @@ impl Source {
             Some(StatusCode::NO_RESPONDERS) => Err("there is no such consumer".to_owned()),
             Some(status) => Err(format!("{status}: {}", message.description.unwrap_or_default())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_consumers_of_a_stream_with_more_than_a_million_subjects_are_asked_often() {
+        let last = |subjects| Asked::One { expires: idle_for(subjects), heartbeat: None };
+        let minutes_10 = r#"{"batch":1,"expires":600000000000}"#;
+        assert_eq!([last(0), last(1_000_000)].map(Asked::to_json), [minutes_10; 2]);
+        assert_eq!(last(1_000_001).to_json(), r#"{"batch":1,"expires":5000000000}"#);
     }
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::bed::{Bed, appended, done};
 use super::proxy::{Network, Proxy};
+use crate::runtime::world::until;
 
 /// A bed, and the stream of its trips.
 pub(super) struct Server {
@@ -127,7 +128,12 @@ async fn a_stream_of_another_name_takes_nothing() {
     };
     let stream = jetstream::new(client.clone()).create_stream(config).await.unwrap();
     let bed = Bed::new(std::sync::Arc::new(JetStreamLog::new(client)));
-    let refused = bed.log.append(&bed.plan, &bed.started("one", json!({}))).await;
+    // A server of a cluster may not have heard of the stream yet.
+    let refused = until("an answer", async || {
+        let answer = bed.log.append(&bed.plan, &bed.started("one", json!({}))).await;
+        (!matches!(answer, Err(AppendError::Unanswered(_))), answer)
+    })
+    .await;
     assert!(matches!(&refused, Err(AppendError::Refused(_))), "{refused:?}");
     assert_eq!(stream.get_info().await.unwrap().state.messages, 0);
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
 use jetsaga_nats::testing::{broker, own_server};
 use saga_engine::Engine;
 use saga_engine::coordinator::Coordinator;
@@ -23,9 +22,6 @@ const SOON: Duration = Duration::from_secs(15);
 const ALL: [&str; 6] = ["airline", "airline-undo", "hotels", "hotels-undo", "post", "post-undo"];
 /// Those that a saga without a hotel comes to. The others stay idle: nobody asks them again.
 const BUSY: [&str; 4] = ["airline", "airline-undo", "hotels", "post"];
-
-/// More subjects than the server walks over to find a message.
-const MANY: u64 = 1_000_001;
 
 /// The last request to each consumer.
 #[derive(Clone, Default)]
@@ -146,52 +142,6 @@ async fn a_server_that_came_back_is_asked_anew() {
     world.start("s", input(0)).await;
     let ended = timeout(SOON, world.assert_ended(&["s".to_owned()], &books)).await;
     ended.expect("the server has forgotten what it was asked for, and nobody relies on it");
-    drop(services);
-    own.stop().await;
-}
-
-#[tokio::test]
-async fn with_many_subjects_in_the_stream_idle_consumers_are_asked_often() {
-    // In a cluster the server looks at each heartbeat of a request, so that none has to end soon.
-    let own = own_server().await;
-    let client = jetsaga_nats::connect_as(own.url(), "trip").await.unwrap();
-    let world = World::on(client, &[trip()], 120_000).await;
-    let books = Books::default();
-    let requests = Requests::of(&world).await;
-    let asked_for = async |consumers: &[&str]| {
-        requests.forget();
-        requests.until_idle(consumers).await;
-        let last = requests.0.lock().unwrap().clone();
-        consumers.iter().map(|name| last[*name]["expires"].as_u64().unwrap()).collect::<Vec<_>>()
-    };
-    let services = world.serve_all(&books).await;
-    let seldom = asked_for(&ALL).await;
-    drop(services);
-
-    // Of nobody's concern.
-    let context = world.context();
-    let publish = async |number| {
-        let subject = world.subject(&format!("m{number}"), "001.none.none.none");
-        context.publish(subject, "{}".into()).await.unwrap()
-    };
-    let mut open = FuturesUnordered::new();
-    for number in 0..MANY {
-        open.push(publish(number).await.into_future());
-        if open.len() == 1_000 {
-            open.next().await.unwrap().unwrap();
-        }
-    }
-    while let Some(stored) = open.next().await {
-        stored.unwrap();
-    }
-
-    let services = world.serve_all(&books).await;
-    let often = asked_for(&ALL).await;
-    let is_far_less = |(often, seldom): (&u64, &u64)| *often * 10 < *seldom;
-    assert!(often.iter().zip(&seldom).all(is_far_less), "{often:?} after {seldom:?}");
-    let ids = world.start_many("s", 10).await;
-    let ended = timeout(SOON, world.assert_ended(&ids, &books)).await;
-    ended.expect("they hear what comes, as ever");
     drop(services);
     own.stop().await;
 }
