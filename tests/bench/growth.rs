@@ -61,8 +61,8 @@ async fn kept(report: &mut Report, duration: Duration, many: usize) -> Result<()
     let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
     let (simulator, disk) = (memory_mib(full.shop.provider_pid()), mib_in(full.shop.data()));
     let note = format!(
-        "{ratio:.2} of the new shop, {least:.2} to {most:.2} in single turns (goal: 0.9); {}, {simulator} MiB in the simulated provider; \
-         {disk} MiB on disk",
+        "{ratio:.2} of the new shop, {least:.2} to {most:.2} in single turns (goal: 0.9); {}, \
+         {simulator} MiB in the simulated provider; {disk} MiB on disk",
         full.note()
     );
     let what = format!("the same, in turns with it, in a shop with {filled} orders in its log");

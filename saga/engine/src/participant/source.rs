@@ -260,9 +260,9 @@ mod tests {
 
     #[test]
     fn idle_consumers_of_a_stream_with_more_than_a_million_subjects_are_asked_often() {
-        let last = |subjects| Asked::One { expires: idle_for(subjects), heartbeat: None };
+        let asked = |subjects| Asked::One { expires: idle_for(subjects), heartbeat: None };
         let minutes_10 = r#"{"batch":1,"expires":600000000000}"#;
-        assert_eq!([last(0), last(1_000_000)].map(Asked::to_json), [minutes_10; 2]);
-        assert_eq!(last(1_000_001).to_json(), r#"{"batch":1,"expires":5000000000}"#);
+        assert_eq!([asked(0), asked(1_000_000)].map(Asked::to_json), [minutes_10; 2]);
+        assert_eq!(asked(1_000_001).to_json(), r#"{"batch":1,"expires":5000000000}"#);
     }
 }

@@ -23,7 +23,7 @@ const ALL: [&str; 6] = ["airline", "airline-undo", "hotels", "hotels-undo", "pos
 /// Those that a saga without a hotel comes to. The others stay idle: nobody asks them again.
 const BUSY: [&str; 4] = ["airline", "airline-undo", "hotels", "post"];
 
-/// The last request to each consumer.
+/// How many messages each consumer was asked for last.
 #[derive(Clone, Default)]
 struct Requests(Arc<Mutex<BTreeMap<String, Value>>>);
 
@@ -40,7 +40,7 @@ impl Requests {
             while let Some(request) = requests.next().await {
                 let asks: Value = serde_json::from_slice(&request.payload).unwrap();
                 let consumer = request.subject.rsplit('.').next().unwrap_or_default().to_owned();
-                last.0.lock().unwrap().insert(consumer, asks);
+                last.0.lock().unwrap().insert(consumer, asks["batch"].clone());
             }
         });
         seen
@@ -56,10 +56,7 @@ impl Requests {
     async fn until_idle(&self, consumers: &[&str]) {
         until("services that are idle", async || {
             let last = self.0.lock().unwrap().clone();
-            (
-                consumers.iter().all(|name| last.get(*name).is_some_and(|asks| asks["batch"] == 1)),
-                last,
-            )
+            (consumers.iter().all(|name| last.get(*name).is_some_and(|batch| *batch == 1)), last)
         })
         .await;
     }
