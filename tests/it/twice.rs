@@ -9,6 +9,7 @@ use jetsaga_tests::harness::{Ending, Setup, Shop, eventually, run};
 use saga_core::subject;
 use saga_engine::Engine;
 use saga_engine::testing::{Fault, Faults, Place, Point};
+use saga_engine::topology::Topology;
 use serde_json::{Value, json};
 
 const TEA: &[(&str, i64)] = &[("tea-assam", 2)];
@@ -65,12 +66,18 @@ async fn forget_consumers(engine: &Engine) {
     }
 }
 
+/// The consumers of all services.
 fn consumers() -> Vec<String> {
-    let steps = ["order", "payment", "inventory", "notification"];
-    let both =
-        |service: &str| [subject::consumer::forward(service), subject::consumer::backward(service)];
+    let services = ["order", "payment", "inventory", "notification"];
     let ends = ["order", "notification"].into_iter().flat_map(subject::consumer::endings);
-    steps.into_iter().flat_map(both).chain(ends).collect()
+    services.into_iter().flat_map(of_steps).chain(ends).collect()
+}
+
+/// The consumers of a service's steps.
+fn of_steps(service: &str) -> Vec<String> {
+    let plans = saga_workflows::plans().unwrap();
+    let consumers = Topology::of(&[&plans[0]], &[], 1).consumers.into_iter();
+    consumers.filter(|it| it.service == service).map(|it| it.name).collect()
 }
 
 /// Waits until every consumer has delivered everything and has it acknowledged.
@@ -241,14 +248,14 @@ fn a_participant_that_wakes_after_its_time_out_has_no_effect() {
     run(async {
         // Fifteen seconds for the stock become 300 ms.
         let shop = Shop::with(Setup { hurry: 50, ..Setup::default() }).await;
-        let (forward, backward) =
-            (subject::consumer::forward("inventory"), subject::consumer::backward("inventory"));
-        hold(shop.engine(), &forward).await;
-        hold(shop.engine(), &backward).await;
+        for consumer in of_steps("inventory") {
+            hold(shop.engine(), &consumer).await;
+        }
         let id = shop.place(demo::VISA, TEA).await;
         shop.until_event(&id, "inventory", "timedout").await;
-        let_go(shop.engine(), &forward).await;
-        let_go(shop.engine(), &backward).await;
+        for consumer in of_steps("inventory") {
+            let_go(shop.engine(), &consumer).await;
+        }
         shop.agrees(&id, Ending::Cancelled("timeout")).await;
         drained(shop.engine()).await;
         shop.all_agree(&[&id]).await;

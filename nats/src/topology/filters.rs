@@ -1,17 +1,6 @@
 //! Sets of subject filters: what covers what, and their union without overlaps.
 
-/// Whether every subject that `narrow` matches is matched by `wide` too.
-fn covers(wide: &str, narrow: &str) -> bool {
-    let (mut wide, mut narrow) = (wide.split('.'), narrow.split('.'));
-    loop {
-        match (wide.next(), narrow.next()) {
-            (None, None) | (Some(">"), Some(_)) => return true,
-            (Some("*"), Some(token)) if token != ">" => {}
-            (Some(wide), Some(narrow)) if wide == narrow => {}
-            _ => return false,
-        }
-    }
-}
+use saga_core::subject::matches as covers;
 
 /// The filters of `wanted` that none in `found` covers.
 pub(super) fn missing(wanted: &[String], found: &[String]) -> Vec<String> {

@@ -115,7 +115,7 @@ fn event_filter(type_token: &str, step: &str, event: &str, status: &str) -> Stri
 /// another. The server remembers where the next message of a consumer with one filter is; for one
 /// with several it walks all subjects of the stream each time that a block of it is full. So a
 /// filter is wider than it must be (a nudge of the step before asks nothing), and what is rare comes
-/// through the [backward consumer](backward_filters).
+/// through the [backward consumers](backward_consumers).
 pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
     let filter =
         |step: &str, event: &str| event_filter(type_token, step, event, Status::Running.as_str());
@@ -130,9 +130,9 @@ pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<Stri
     found.into_iter().collect()
 }
 
-/// What a service's backward consumer filters: for each step that it may have to undo how a
-/// rollback begins and what else may bring the step's turn; and what an operator wishes of it, or
-/// did in its place.
+/// What may ask something of a service beside [`forward_filters`]: for each step that it may have to
+/// undo how a rollback begins and what else may bring the step's turn; and what an operator wishes
+/// of it, or did in its place. It comes through the [backward consumers](backward_consumers).
 pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
     let filter = |step: &str, event: EventKind, status: Status| {
         event_filter(type_token, step, event.as_str(), status.as_str())
@@ -166,17 +166,56 @@ pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<Str
     found.into_iter().collect()
 }
 
-/// What the consumers of a service that mirrors endings filter, with their names: sagas that
-/// completed; and those that were rolled back or got stuck, which are fewer. Apart for the reason
-/// that [`forward_filters`] gives.
-pub fn ending_filters(type_token: &str, service: &str) -> [(String, Vec<String>); 2] {
-    let all = |statuses: &[Status]| {
-        let filter = |status: &Status| event_filter(type_token, "*", "*", status.as_str());
-        statuses.iter().map(filter).collect()
-    };
-    let [completed, others] = consumer::endings(service);
-    let fallen = all(&[Status::RolledBack, Status::Stuck]);
-    [(completed, all(&[Status::Completed])), (others, fallen)]
+/// The consumers that bring a service what [`backward_filters`] names, with their filters: if it
+/// undoes anything one for rollbacks, which has one filter for the reason that [`forward_filters`]
+/// gives and so brings all that happens in them; and one for what is rare.
+pub fn backward_consumers(
+    plan: &Plan,
+    type_token: &str,
+    service: &str,
+) -> Vec<(String, Vec<String>)> {
+    let all = event_filter(type_token, "*", "*", Status::RollingBack.as_str());
+    let filters = backward_filters(plan, type_token, service);
+    let (rollbacks, rare): (Vec<_>, Vec<_>) =
+        filters.into_iter().partition(|filter| matches(&all, filter));
+    let mut found = vec![(consumer::rare(service), rare)];
+    if !rollbacks.is_empty() {
+        found.push((consumer::undo(service), vec![all]));
+    }
+    found
+}
+
+/// Whether an event that came through one of the [`backward_consumers`] is one of
+/// [`backward_filters`]: the others ask nothing of the service.
+pub fn asks_back(plan: &Plan, service: &str, record: &Record) -> bool {
+    // The shard's token is the same on both sides, whichever it is.
+    let subject = of(plan.name(), record);
+    backward_filters(plan, plan.name(), service).iter().any(|filter| matches(filter, &subject))
+}
+
+/// The consumers of a service that mirrors endings, with their filters: sagas that completed, that
+/// were rolled back, and that got stuck. Apart for the reason that [`forward_filters`] gives.
+pub fn ending_filters(type_token: &str, service: &str) -> [(String, Vec<String>); 3] {
+    let [completed, rolled_back, stuck] = consumer::endings(service);
+    let all = |status: Status| vec![event_filter(type_token, "*", "*", status.as_str())];
+    [
+        (completed, all(Status::Completed)),
+        (rolled_back, all(Status::RolledBack)),
+        (stuck, all(Status::Stuck)),
+    ]
+}
+
+/// Whether a filter with `*` and `>` matches a subject, or everything that a narrower one matches.
+pub fn matches(filter: &str, subject: &str) -> bool {
+    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
+    loop {
+        match (filter.next(), subject.next()) {
+            (None, None) | (Some(">"), Some(_)) => return true,
+            (Some("*"), Some(token)) if token != ">" => {}
+            (Some(wanted), Some(found)) if wanted == found => {}
+            _ => return false,
+        }
+    }
 }
 
 fn own_steps<'a>(plan: &'a Plan, service: &str) -> Vec<(usize, &'a str)> {
@@ -195,13 +234,18 @@ pub mod consumer {
     }
 
     /// Rollbacks.
-    pub fn backward(service: &str) -> String {
+    pub fn undo(service: &str) -> String {
         format!("{service}-undo")
     }
 
-    /// Endings: sagas that completed, and the others.
-    pub fn endings(service: &str) -> [String; 2] {
-        [format!("{service}-end"), format!("{service}-back")]
+    /// What is rare: sagas that got stuck, and what operators wish or did.
+    pub fn rare(service: &str) -> String {
+        format!("{service}-rare")
+    }
+
+    /// Endings: sagas that completed, that were rolled back, that got stuck.
+    pub fn endings(service: &str) -> [String; 3] {
+        ["end", "back", "stuck"].map(|ending| format!("{service}-{ending}"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::PullConsumer;
+use async_nats::jetstream::consumer::{self, PullConsumer};
 use saga_core::{Plan, subject};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -249,9 +249,11 @@ impl<B: Barrier<Work: Default>> Participant<B> {
                 (Role::Backward, has_steps),
                 (Role::Ending, has_mirror),
             ] {
-                let names = is_wanted.then(|| consumers(role, &worker.service));
+                let of_stream =
+                    plans.iter().filter(|plan| plan.name() == subject::type_of_token(&token));
+                let names = is_wanted.then(|| consumers(role, &worker.service, of_stream));
                 for consumer in names.into_iter().flatten() {
-                    let ack_wait = ack_wait(&engine, &stream, &consumer).await?;
+                    let found = consumer_config(&engine, &stream, &consumer).await?;
                     lanes.push(Arc::new(Lane {
                         worker: Arc::clone(&worker),
                         client: engine.client().clone(),
@@ -260,7 +262,8 @@ impl<B: Barrier<Work: Default>> Participant<B> {
                         consumer,
                         token: token.clone(),
                         role,
-                        ack_wait,
+                        ack_wait: found.ack_wait.max(Duration::from_millis(30)),
+                        has_one_filter: found.filter_subjects.len() < 2,
                         hands: Arc::new(Semaphore::new(IN_HAND)),
                         valve: (role == Role::Forward).then(|| valve.clone()),
                         ends: ends.clone(),
@@ -371,22 +374,34 @@ fn streams(plans: &[Arc<Plan>]) -> BTreeSet<(String, String)> {
     plans.iter().flat_map(of_plan).collect()
 }
 
-fn consumers(role: Role, service: &str) -> Vec<String> {
+/// The consumers of a service for a role in sagas of these plans.
+fn consumers<'a>(
+    role: Role,
+    service: &str,
+    plans: impl Iterator<Item = &'a Arc<Plan>>,
+) -> BTreeSet<String> {
     match role {
-        Role::Forward => vec![subject::consumer::forward(service)],
-        Role::Backward => vec![subject::consumer::backward(service)],
-        Role::Ending => subject::consumer::endings(service).to_vec(),
+        Role::Forward => BTreeSet::from([subject::consumer::forward(service)]),
+        Role::Backward => plans
+            .flat_map(|plan| subject::backward_consumers(plan, plan.name(), service))
+            .map(|(name, _)| name)
+            .collect(),
+        Role::Ending => subject::consumer::endings(service).into(),
     }
 }
 
-async fn ack_wait(engine: &Engine, stream: &str, consumer: &str) -> Result<Duration, StartError> {
+async fn consumer_config(
+    engine: &Engine,
+    stream: &str,
+    consumer: &str,
+) -> Result<consumer::Config, StartError> {
     let found = engine.jetstream().get_consumer_from_stream(consumer, stream).await;
     let found: PullConsumer = found.map_err(|error| StartError::NoConsumer {
         stream: stream.to_owned(),
         consumer: consumer.to_owned(),
         why: error.to_string(),
     })?;
-    Ok(found.cached_info().config.ack_wait.max(Duration::from_millis(30)))
+    Ok(found.cached_info().config.clone())
 }
 
 /// Milliseconds since the epoch by this machine's clock.

@@ -13,5 +13,3 @@ pub use fault::{Fault, Faults, Place, Point};
 pub use kit::{Broken, Report, SagaKit};
 pub use memory_barrier::MemoryBarrier;
 pub use memory_log::MemoryLog;
-#[cfg(test)]
-pub(crate) use memory_log::matches;

@@ -17,7 +17,7 @@ pub const VIEW: &str = "sagas";
 pub struct Topology {
     /// One per saga type (per shard of a sharded one), and the dead letters.
     pub streams: Vec<Stream>,
-    /// Four per service and stream at most.
+    /// Six per service and stream at most.
     pub consumers: Vec<Consumer>,
     /// Key-value buckets.
     pub buckets: Vec<Bucket>,
@@ -136,8 +136,8 @@ fn of_plan(plan: &Plan, token: &str, stream: &str, mirrors: &[(&str, &str)]) -> 
     for service in plan.services() {
         let forward = subject::forward_filters(plan, token, service);
         found.push(consumer(service, subject::consumer::forward(service), forward));
-        let backward = subject::backward_filters(plan, token, service);
-        found.push(consumer(service, subject::consumer::backward(service), backward));
+        let backward = subject::backward_consumers(plan, token, service).into_iter();
+        found.extend(backward.map(|(name, filters)| consumer(service, name, filters)));
     }
     for (_, service) in mirrors.iter().filter(|(saga_type, _)| *saga_type == plan.name()) {
         let endings = subject::ending_filters(token, service).into_iter();

@@ -72,7 +72,8 @@ struct Pages {
 pub struct Book {
     plan: Plan,
     services: Vec<String>,
-    /// Forward and backward filters of each service.
+    /// Forward and backward filters of each service. Whatever else a consumer brings is
+    /// acknowledged at once.
     filters: Vec<[Vec<String>; 2]>,
     pages: RwLock<Pages>,
 }
@@ -156,7 +157,8 @@ impl Book {
 
     fn appended(&self, record: Record, is_fold: bool) -> Appended {
         let subject = subject::of(self.plan.name(), &record);
-        let matches = |filters: &Vec<String>| filters.iter().any(|it| matches(it, &subject));
+        let matches =
+            |filters: &Vec<String>| filters.iter().any(|it| subject::matches(it, &subject));
         let delivered = self.filters.iter();
         let delivered = delivered.map(|[forward, backward]| {
             // A nudge comes through the backward consumer, and is handled like what comes forward.
@@ -245,19 +247,6 @@ impl Task {
             Action::Undo(_) => Self::Undo,
             Action::CloseSkipped(_) => Self::CloseSkipped,
             Action::CloseSettled(_) => Self::CloseSettled,
-        }
-    }
-}
-
-/// Whether a consumer with this filter receives a message on this subject.
-fn matches(filter: &str, subject: &str) -> bool {
-    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
-    loop {
-        match (filter.next(), subject.next()) {
-            (None, None) => return true,
-            (Some("*"), Some(_)) => {}
-            (Some(wanted), Some(found)) if wanted == found => {}
-            _ => return false,
         }
     }
 }

@@ -228,11 +228,18 @@ fn nudged(plan: &Plan, record: &Record) {
         return;
     }
     let subject = subject::of(plan.name(), record);
-    let backward = subject::backward_filters(plan, plan.name(), &step.service);
-    assert_eq!(backward.iter().filter(|filter| matches(filter, &subject)).count(), 1, "{subject}");
+    let backward = backward(plan, &step.service);
+    let told = backward.iter().filter(|filter| subject::matches(filter, &subject)).count();
+    assert_eq!(told, 1, "{subject}");
     assert_eq!(Lane::of(Lane::Backward, record), Lane::Forward);
     let asked = decide(plan, record, &step.service, Lane::Forward);
     assert!(asked.contains(&Action::Run(step.name.clone())), "{subject}");
+}
+
+/// What all backward consumers of a service bring.
+fn backward(plan: &Plan, service: &str) -> Vec<String> {
+    let consumers = subject::backward_consumers(plan, plan.name(), service);
+    consumers.into_iter().flat_map(|(_, filters)| filters).collect()
 }
 
 fn woken(plan: &Plan, before: &Record, next: &Record, lane: Lane) {
@@ -241,21 +248,12 @@ fn woken(plan: &Plan, before: &Record, next: &Record, lane: Lane) {
     for (service, action) in actions(plan, next, lane).difference(&had) {
         let filters = match lane {
             Lane::Forward => subject::forward_filters(plan, plan.name(), service),
-            Lane::Backward => subject::backward_filters(plan, plan.name(), service),
+            Lane::Backward => backward(plan, service),
         };
-        let is_matched = filters.iter().any(|filter| matches(filter, &subject));
+        let is_matched = filters.iter().any(|filter| subject::matches(filter, &subject));
         assert!(is_matched, "{service} misses {action:?} on {subject}");
-    }
-}
-
-fn matches(filter: &str, subject: &str) -> bool {
-    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
-    loop {
-        match (filter.next(), subject.next()) {
-            (None, None) => return true,
-            (Some("*"), Some(_)) => {}
-            (Some(wanted), Some(found)) if wanted == found => {}
-            _ => return false,
+        if lane == Lane::Backward {
+            assert!(subject::asks_back(plan, service, next), "{service} ignores {subject}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Subjects are written and read by one module, byte for byte.
 
 use proptest::prelude::*;
-use saga_core::{Record, subject};
+use saga_core::{Author, Change, Event, Record, subject};
 use serde_json::json;
 
 use crate::definitions;
@@ -50,18 +50,34 @@ fn consumers_filter_what_the_protocol_says() {
     );
 }
 
-/// Most of a rollback is not for most services.
+/// Rollbacks come through a consumer with one filter, and most of them is not for most services.
 #[test]
 fn who_undoes_nothing_hears_nothing_of_rollbacks() {
     let plan = definitions::order();
-    assert_eq!(
-        subject::backward_filters(&plan, "order", "notification"),
-        [
-            "saga.order.*.*.notification.nudged.running",
-            "saga.order.*.*.notification.skipped.completed",
-            "saga.order.*.*.notification.skipped.running",
-        ]
-    );
+    let of = |service: &str| subject::backward_consumers(&plan, "order", service);
+    let rare = ["nudged.running", "skipped.completed", "skipped.running"];
+    let rare = |service: &str| rare.map(|what| format!("saga.order.*.*.{service}.{what}")).to_vec();
+    assert_eq!(of("notification"), [("notification-rare".to_owned(), rare("notification"))]);
+    let mut expected = rare("payment");
+    expected.insert(0, "saga.order.*.*.*.*.stuck".to_owned());
+    expected.insert(2, "saga.order.*.*.payment.settled.rolled_back".to_owned());
+    let undo = vec!["saga.order.*.*.*.*.rolling_back".to_owned()];
+    let expected = [("payment-rare".to_owned(), expected), ("payment-undo".to_owned(), undo)];
+    assert_eq!(of("payment"), expected);
+
+    let started = Record::start(&plan, "one", json!({})).unwrap();
+    let done = Event::new(Author::service("order"), Change::done("order", json!({})));
+    let placed = started.next(&plan, 1, done).unwrap();
+    let done = Event::new(Author::service("payment"), Change::done("payment", json!({})));
+    let paid = placed.next(&plan, 2, done).unwrap();
+    let gone = Change::failed("inventory", "out_of_stock", "none is left");
+    let refused = paid.next(&plan, 3, Event::new(Author::service("inventory"), gone)).unwrap();
+    assert!(subject::asks_back(&plan, "payment", &refused));
+    assert!(!subject::asks_back(&plan, "inventory", &refused));
+    let undone = Event::new(Author::service("payment"), Change::undone("payment"));
+    let undone = refused.next(&plan, 4, undone).unwrap();
+    assert!(!subject::asks_back(&plan, "payment", &undone));
+
     let last = subject::backward_filters(&plan, "order", "inventory");
     assert!(last.iter().all(|filter| !filter.contains("undone") && !filter.contains("failed")));
 }

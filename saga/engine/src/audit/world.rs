@@ -168,7 +168,7 @@ async fn services(
         .try_collect()
         .await
         .map_err(|error| unavailable(error.to_string()))?;
-    let [suffix, _] = subject::consumer::endings("");
+    let [suffix, ..] = subject::consumer::endings("");
     let mirrors = names.iter().filter_map(|name| name.strip_suffix(&suffix));
     found.extend(mirrors.filter(|name| !name.is_empty()).map(str::to_owned));
     Ok(found)

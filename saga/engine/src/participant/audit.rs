@@ -223,8 +223,9 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             }
             let mut floors = Floors { backward: u64::MAX, ending: u64::MAX };
             if !self.bench.steps.is_empty() {
-                let name = subject::consumer::backward(&self.service);
-                floors.backward = self.floor(&stream, &name).await?;
+                for (name, _) in subject::backward_consumers(plan, plan.name(), &self.service) {
+                    floors.backward = floors.backward.min(self.floor(&stream, &name).await?);
+                }
             }
             if self.bench.mirror.is_some() {
                 for name in subject::consumer::endings(&self.service) {

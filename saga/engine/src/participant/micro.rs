@@ -82,8 +82,10 @@ fn metadata<B: Barrier<Work: Default>>(worker: &Worker<B>) -> HashMap<String, St
     if worker.bench.mirror.is_some() {
         roles.push(Role::Ending);
     }
-    let consumers: Vec<String> =
-        roles.into_iter().flat_map(|role| consumers(role, &worker.service)).collect();
+    let consumers: Vec<String> = roles
+        .into_iter()
+        .flat_map(|role| consumers(role, &worker.service, worker.plans.iter()))
+        .collect();
     HashMap::from([
         ("steps".to_owned(), steps.join(",")),
         ("definitions".to_owned(), versions.join(",")),

@@ -36,6 +36,8 @@ pub(crate) struct Lane<B: Barrier> {
     pub(crate) role: Role,
     /// How long a message may be in hand without a sign of life.
     pub(crate) ack_wait: Duration,
+    /// It delivers what one filter matches.
+    pub(crate) has_one_filter: bool,
     /// Bounds the messages in hand.
     pub(crate) hands: Arc<Semaphore>,
     /// Only on the forward lane.
@@ -66,8 +68,7 @@ impl<B: Barrier<Work: Default>> Lane<B> {
     }
 
     async fn pull(self: &Arc<Self>) -> Result<(), String> {
-        let (stream, consumer) = (&self.stream, &self.consumer);
-        let mut source = Source::open(&self.client, &self.context, stream, consumer).await?;
+        let mut source = Source::open(self).await?;
         self.take_up(&mut source).await?;
         source.end().await;
         // What was asked for still comes, and would come again only after `ack_wait`.

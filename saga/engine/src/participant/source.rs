@@ -7,12 +7,14 @@
 //!
 //! A consumer that hears nothing is asked for one message: each request that runs out makes the
 //! server look for messages again, from where the consumer stood, and nothing can be appended until
-//! it has looked. How it looks for one with several filters depends on the subjects of the stream:
+//! it has looked. How it looks depends on filters and subjects:
 //!
-//! - Up to a million it walks over all of them, once for each look that has more than a block of the
-//!   stream to go through. So such a consumer is asked seldom.
-//! - Above, it reads everything since the last look: little where that was a moment ago, and all
-//!   still in memory; seconds where it was ten minutes ago. So such a consumer is asked often.
+//! - For a consumer with one filter it reads everything since the last look: little where that was a
+//!   moment ago, and all still in memory; seconds where it was ten minutes ago. So such a consumer
+//!   is asked often.
+//! - For one with several it walks over all subjects of the stream, in each look that has more than
+//!   a block of the stream to go through. So such a consumer is asked seldom, and not at the same
+//!   time as others. Above a million subjects it is as with one filter.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,20 +26,24 @@ use saga_core::subject::header;
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
 
+use super::backoff::random;
+use super::pull::Lane;
+use crate::barrier::Barrier;
+
 /// Messages asked for at once.
 const BATCH: usize = 256;
 /// How long the server keeps a request. It bounds how long an end takes, and tells an idle
 /// consumer from a server that has forgotten the request.
 const EXPIRES: Duration = Duration::from_secs(1);
-/// The same after a request that ran out without a message, where few subjects are in the stream.
-const SELDOM: Duration = Duration::from_mins(10);
-/// And where many are.
+/// The same after a request that ran out without a message, where looking is cheap.
 const OFTEN: Duration = Duration::from_secs(5);
-/// More subjects than this are many: nats-server's `highCardinalityThreshold`.
-const FEW: u64 = 1_000_000;
-/// How often the server says in that time that it has the request still, where it may forget it
-/// without closing the connection: in a cluster, whose servers fail one by one.
-const HEARTBEAT: Duration = Duration::from_secs(4);
+/// And at most, where the server walks over all subjects.
+const SELDOM: Duration = Duration::from_mins(10);
+/// Above so many it does not: nats-server's `highCardinalityThreshold`.
+const WALKED: u64 = 1_000_000;
+/// How often the server says in a long time that it has the request still, where it may forget it
+/// without closing the connection: in a cluster, whose servers fail one by one. It looks each time.
+const HEARTBEAT: Duration = Duration::from_secs(20);
 /// How much later than it must the server may say something.
 const LATE: Duration = Duration::from_secs(2);
 /// How often an idle source looks whether the connection is still the one that it asked over.
@@ -50,6 +56,7 @@ pub(crate) struct Source {
     client: async_nats::Client,
     messages: Subscriber,
     stream: String,
+    has_one_filter: bool,
     /// The consumer's subject for requests.
     requests: String,
     inbox: String,
@@ -79,9 +86,14 @@ enum Asked {
     },
 }
 
-/// How long an idle consumer is asked, in a stream of so many subjects.
-fn idle_for(subjects: u64) -> Duration {
-    if subjects > FEW { OFTEN } else { SELDOM }
+/// How long an idle consumer with several filters is asked, in a stream of so many subjects.
+fn several_for(subjects: u64, jitter: fn(u64) -> u64) -> Duration {
+    if subjects > WALKED {
+        return OFTEN;
+    }
+    // Those of all services began at the same time.
+    let half_ms = u64::try_from(SELDOM.as_millis() / 2).unwrap_or(u64::MAX);
+    Duration::from_millis(half_ms + jitter(half_ms))
 }
 
 impl Asked {
@@ -112,13 +124,9 @@ impl Asked {
 }
 
 impl Source {
-    /// Opens a source; nothing is asked for yet.
-    pub(crate) async fn open(
-        client: &async_nats::Client,
-        context: &Context,
-        stream: &str,
-        consumer: &str,
-    ) -> Result<Self, String> {
+    /// Opens a source of this lane's messages; nothing is asked for yet.
+    pub(crate) async fn open<B: Barrier>(lane: &Lane<B>) -> Result<Self, String> {
+        let Lane { client, context, stream, consumer, has_one_filter, .. } = lane;
         let inbox = client.new_inbox();
         let messages = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
         Ok(Self {
@@ -126,6 +134,7 @@ impl Source {
             client: client.clone(),
             messages,
             stream: stream.to_owned(),
+            has_one_filter: *has_one_filter,
             requests: format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"),
             inbox,
             asked: Asked::Much,
@@ -193,18 +202,17 @@ impl Source {
 
     /// What a consumer is asked for that hears nothing.
     async fn one(&self) -> Asked {
+        if self.has_one_filter {
+            return Asked::One { expires: OFTEN, heartbeat: None };
+        }
         if self.client.server_info().cluster.is_some() {
-            // The server looks at each heartbeat.
             return Asked::One { expires: SELDOM, heartbeat: Some(HEARTBEAT) };
         }
-        let expires = match self.subjects().await {
-            Ok(subjects) => idle_for(subjects),
-            Err(error) => {
-                tracing::debug!(stream = self.stream, %error, "how many subjects is not known");
-                SELDOM
-            }
-        };
-        Asked::One { expires, heartbeat: None }
+        let subjects = self.subjects().await.unwrap_or_else(|error| {
+            tracing::debug!(stream = self.stream, %error, "how many subjects is not known");
+            0
+        });
+        Asked::One { expires: several_for(subjects, random), heartbeat: None }
     }
 
     /// How many subjects the stream has.
@@ -259,10 +267,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn idle_consumers_of_a_stream_with_more_than_a_million_subjects_are_asked_often() {
-        let asked = |subjects| Asked::One { expires: idle_for(subjects), heartbeat: None };
+    fn consumers_with_several_filters_are_asked_seldom_until_the_server_does_not_walk_any_more() {
+        let asked = |subjects, jitter| {
+            Asked::One { expires: several_for(subjects, jitter), heartbeat: None }.to_json()
+        };
         let minutes_10 = r#"{"batch":1,"expires":600000000000}"#;
-        assert_eq!([asked(0), asked(1_000_000)].map(Asked::to_json), [minutes_10; 2]);
-        assert_eq!(asked(1_000_001).to_json(), r#"{"batch":1,"expires":5000000000}"#);
+        assert_eq!([asked(0, |most| most), asked(1_000_000, |most| most)], [minutes_10; 2]);
+        assert_eq!(asked(1_000_000, |_| 1), r#"{"batch":1,"expires":300001000000}"#);
+        assert_eq!(asked(1_000_001, |most| most), r#"{"batch":1,"expires":5000000000}"#);
     }
 }

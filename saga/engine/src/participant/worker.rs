@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use saga_core::barrier::Key;
-use saga_core::{Action, Backoff, Event, Lane, Plan, Record, decide};
+use saga_core::{Action, Backoff, Event, Lane, Plan, Record, decide, subject};
 
 use super::executor::{Bench, Executor};
 use super::meter::Meter;
@@ -133,7 +133,11 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         // Whatever becomes due later has a message of its own. In a rollback nearly all messages
         // are for others.
         let asks_something = match lane {
-            Some(lane) => !decide(plan, record, &self.service, lane).is_empty(),
+            Some(lane) => {
+                !decide(plan, record, &self.service, lane).is_empty()
+                    && (delivery.role == Role::Forward
+                        || subject::asks_back(plan, &self.service, record))
+            }
             None => self.is_mirrored(record),
         };
         if !asks_something {

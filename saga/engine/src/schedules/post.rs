@@ -7,7 +7,6 @@ use saga_core::{Plan, subject};
 
 use crate::log::Stored;
 use crate::participant::worker::Role;
-use crate::testing::matches;
 
 /// A message that was not acknowledged.
 #[derive(Debug)]
@@ -48,7 +47,9 @@ impl Post {
         for service in plan.services() {
             let forward = subject::forward_filters(plan, &token, service);
             open(service, Role::Forward, forward);
-            open(service, Role::Backward, subject::backward_filters(plan, &token, service));
+            for (_, filters) in subject::backward_consumers(plan, &token, service) {
+                open(service, Role::Backward, filters);
+            }
         }
         if let Some(mirror) = mirror {
             for (_, filters) in subject::ending_filters(&token, mirror) {
@@ -63,7 +64,7 @@ impl Post {
         let token = subject::type_token(plan.name(), None);
         let subject = subject::of(&token, &stored.record);
         for inbox in &mut self.inboxes {
-            if inbox.filters.iter().any(|filter| matches(filter, &subject)) {
+            if inbox.filters.iter().any(|filter| subject::matches(filter, &subject)) {
                 let stored = Arc::clone(stored);
                 let sequence = stored.sequence;
                 let letter = Letter { stored, attempts: 0, in_hand: 0, ready_ms: 0 };

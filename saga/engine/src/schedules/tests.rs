@@ -76,7 +76,7 @@ const KEPT: [(u64, Flaw, &str, Promise); 6] = [
     (168, Flaw::RowApart, "one service", Promise::Forsworn),
     (204, Flaw::NoVoid, "one service", Promise::Clean),
     (32, Flaw::NoVoid, "pair", Promise::Agrees),
-    (308, Flaw::SettledPastBarrier, "pair", Promise::Agrees),
+    (288, Flaw::SettledPastBarrier, "pair", Promise::Agrees),
     (481, Flaw::BelievesProvider, "providers", Promise::Clean),
     (516, Flaw::HeldForNobody, "pair", Promise::Agrees),
 ];

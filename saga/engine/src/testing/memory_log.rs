@@ -27,21 +27,9 @@ impl MemoryLog {
         let is_wanted = |(subject, stored): &&(String, Stored)| {
             stored.record.id == id
                 && stored.sequence > after
-                && filters.iter().any(|filter| matches(filter, subject))
+                && filters.iter().any(|filter| subject::matches(filter, subject))
         };
         messages.iter().filter(is_wanted).map(|(_, stored)| stored.clone()).collect()
-    }
-}
-
-/// Whether a subject matches a filter with `*` and `>`.
-pub(crate) fn matches(filter: &str, subject: &str) -> bool {
-    let (mut filter, mut subject) = (filter.split('.'), subject.split('.'));
-    loop {
-        match (filter.next(), subject.next()) {
-            (None, None) | (Some(">"), Some(_)) => return true,
-            (Some(wanted), Some(found)) if wanted == "*" || wanted == found => {}
-            _ => return false,
-        }
     }
 }
 

@@ -183,7 +183,10 @@ impl<B: Barrier<Work: Default>> Stage<B> {
     fn messages(&self, id: &str, role: Role, after: u64) -> Vec<Stored> {
         let token = subject::type_token(self.plan.name(), self.plan.shard(id));
         let filters = match role {
-            Role::Backward => subject::backward_filters(&self.plan, &token, &self.service),
+            Role::Backward => {
+                let consumers = subject::backward_consumers(&self.plan, &token, &self.service);
+                consumers.into_iter().flat_map(|(_, filters)| filters).collect()
+            }
             _ => subject::forward_filters(&self.plan, &token, &self.service),
         };
         self.log.delivered(id, after, &filters)

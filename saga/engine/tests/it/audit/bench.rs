@@ -204,7 +204,8 @@ impl Bench {
 
     /// Waits until nobody has anything left to do.
     pub(crate) async fn drained(&self) {
-        for consumer in ["airline-undo", "hotels-undo", "post-undo"] {
+        for consumer in ["airline-rare", "airline-undo", "hotels-rare", "hotels-undo", "post-rare"]
+        {
             self.world.drained(consumer).await;
         }
         self.world.drained_endings().await;

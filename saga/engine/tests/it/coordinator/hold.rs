@@ -20,7 +20,7 @@ fn resume() -> Resume {
 async fn are_paused(world: &World, wanted: bool) {
     until("the consumers", async || {
         let mut seen = Vec::new();
-        for name in ["air", "air-undo", "inn", "post"] {
+        for name in ["air", "air-rare", "air-undo", "inn", "post", "post-rare"] {
             let stream = world.stream().await;
             seen.push(stream.consumer_info(name).await.unwrap().paused);
         }

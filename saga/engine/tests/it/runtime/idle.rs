@@ -1,4 +1,4 @@
-//! Consumers that hear nothing for a while: they are asked seldom, and heard at once.
+//! Consumers that hear nothing for a while: they are asked for one message, and heard at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,13 +15,22 @@ use tokio::time::timeout;
 use super::books::Books;
 use super::world::{World, input, trip, until};
 
-/// Far less than such a request lasts, which is ten minutes.
+/// Far less than the longest of such requests last, which is five minutes and more.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The consumers of the services.
-const ALL: [&str; 6] = ["airline", "airline-undo", "hotels", "hotels-undo", "post", "post-undo"];
-/// Those that a saga without a hotel comes to. The others stay idle: nobody asks them again.
-const BUSY: [&str; 4] = ["airline", "airline-undo", "hotels", "post"];
+const ALL: [&str; 8] = [
+    "airline",
+    "airline-rare",
+    "airline-undo",
+    "hotels",
+    "hotels-rare",
+    "hotels-undo",
+    "post",
+    "post-rare",
+];
+/// Those that a saga without a hotel comes to. The others stay idle: they are asked seldom.
+const BUSY: [&str; 5] = ["airline", "airline-undo", "hotels", "hotels-undo", "post"];
 
 /// How many messages each consumer was asked for last.
 #[derive(Clone, Default)]

@@ -223,7 +223,7 @@ impl World {
         .await;
     }
 
-    /// The same for both consumers of the service that mirrors endings.
+    /// The same for all consumers of the service that mirrors endings.
     pub(crate) async fn drained_endings(&self) {
         for name in subject::consumer::endings("desk") {
             self.drained(&name).await;
