@@ -58,12 +58,24 @@ async fn publish(jetstream: &jetstream::Context, id: &str) {
     jetstream.publish(subject, "{}".into()).await.unwrap().await.unwrap();
 }
 
-#[test]
-fn the_topology_of_the_shop_is_as_written_down() {
+fn of_the_shop() -> Topology {
     let plans: Vec<Plan> =
         saga_workflows::all().into_iter().map(|it| Plan::new(it).unwrap()).collect();
     let mirrors = [("order", "order"), ("order", "notification")];
-    let topology = Topology::of(&plans.iter().collect::<Vec<_>>(), &mirrors, 1).with_view();
+    Topology::of(&plans.iter().collect::<Vec<_>>(), &mirrors, 1).with_view()
+}
+
+/// For one with several the server walks over all subjects, and everybody waits.
+#[test]
+fn each_consumer_of_the_shop_has_one_filter() {
+    for consumer in of_the_shop().consumers {
+        assert_eq!(consumer.filters.len(), 1, "{}: {:?}", consumer.name, consumer.filters);
+    }
+}
+
+#[test]
+fn the_topology_of_the_shop_is_as_written_down() {
+    let topology = of_the_shop();
     let wanted = serde_json::to_value(Wanted::of(&topology)).unwrap();
     let text = format!("{}\n", serde_json::to_string_pretty(&sorted(wanted)).unwrap());
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("topology.golden.json");

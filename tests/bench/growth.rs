@@ -1,8 +1,7 @@
-//! Figure f: whether orders get slower when there have been many, and what grows with them.
+//! Figure f: whether orders get slower when there have been many, what grows with them, and what it
+//! costs that they leave the log.
 
 use std::time::Duration;
-
-use jetsaga_tests::harness::Setup;
 
 use super::figure::{Failure, Figure};
 use super::orders::{DURABILITY, closed};
@@ -14,117 +13,136 @@ use super::report::{Report, progress};
 const IN_FLIGHT: usize = 16;
 /// The same while the stores fill.
 const FILLING: usize = 128;
-/// Stretches of each of the two shops that are compared.
-const TURNS: u32 = 4;
-/// How long finished sagas stay in the log where nothing is to gather there.
+/// Stretches of each of the shops that are compared.
+const TURNS: usize = 8;
+/// How long finished sagas stay in the log where they are to gather: longer than any run.
+const GATHERING: Duration = Duration::from_hours(24);
+/// The same where nothing is to gather there.
 const SHORTLY: Duration = Duration::from_secs(5);
+/// A shop whose orders leave the log soon gets so much less of them: its log is the same after any
+/// number, and its databases' caches are full by then.
+const FEWER: usize = 4;
 
-/// A full shop beside a new one; then memory, where orders leave the log soon after they ended.
+/// A shop with `many` orders in its log, and one whose orders leave it, beside a new one. A fill
+/// takes so long that the machine is not the same before it and after it: so all get the same load
+/// in turns.
 pub(crate) async fn figures(
     report: &mut Report,
     duration: Duration,
     many: usize,
 ) -> Result<(), Failure> {
-    kept(report, duration, many).await?;
-    taken_out(report, duration, many / 10).await
+    let full = OwnShop::start(GATHERING)?;
+    let filled = fill(report, &full, "in the log", duration, many).await;
+    let passing = OwnShop::start(SHORTLY)?;
+    let what = format!("each taken out of the log {} s after its end", SHORTLY.as_secs());
+    let passed = fill(report, &passing, &what, duration, many / FEWER).await;
+    let mut shops = [
+        Compared::of("in a new shop".to_owned(), OwnShop::start(GATHERING)?),
+        Compared::of(format!("in a shop with {filled} orders in its log"), full),
+        Compared::of(format!("in a shop with {passed} orders, {what}"), passing),
+    ];
+    for turn in 0..TURNS {
+        // Nobody always comes after the same other one.
+        for place in 0..shops.len() {
+            let length = shops.len();
+            let next = if turn % 2 == 0 { place } else { length - 1 - place };
+            shops[next].turn(duration).await;
+        }
+        let rates = shops.each_ref().map(|shop| shop.last().round());
+        progress(&format!("f: turn {} of {TURNS}: {rates:?} orders per second", turn + 1));
+    }
+    let [new, others @ ..] = &shops;
+    new.row(report, "");
+    for shop in others {
+        shop.row(report, &shop.beside(new));
+    }
+    // Before the shops clear up, which takes minutes.
+    report.write()
 }
 
-/// With all orders in the log. A fill takes so long that the machine is not the same before it and
-/// after it: so the full shop and a new one get the same load in turns.
-async fn kept(report: &mut Report, duration: Duration, many: usize) -> Result<(), Failure> {
-    let full = OwnShop::start(Setup::default().keep)?;
-    let filled = fill(&full, duration, many).await;
-    let mut shops = [
-        Compared::of("the new shop", OwnShop::start(Setup::default().keep)?),
-        Compared::of("the full shop", full),
-    ];
-    for it in &shops {
-        // Caches get warm, and what was left to do from before is done.
-        progress(&format!("f: {} warms up", it.name));
-        closed(&it.shop.url, IN_FLIGHT, duration).await;
+/// Places orders until there are that many, says what each fifth of them left in memory and how
+/// long the slowest had to wait, and answers with how many there were.
+async fn fill(
+    report: &mut Report,
+    shop: &OwnShop,
+    what: &str,
+    duration: Duration,
+    many: usize,
+) -> usize {
+    let mut filled = 0;
+    for fifth in 1..=5 {
+        let (mut slowest, begun) = (Duration::ZERO, filled);
+        while filled < many * fifth / 5 {
+            let figure = closed(&shop.url, FILLING, duration).await;
+            filled += figure.done;
+            let (rate, longest) = (figure.per_second(), figure.quantile(1.0));
+            slowest = slowest.max(longest);
+            progress(&format!(
+                "f: {filled} of {many} orders {what}, {rate:.0} per second, the slowest in {longest:.1?}"
+            ));
+        }
+        let memory = Meter::of(shop.pid(), "in the shop").memory();
+        let fact = format!("after {filled} orders, {what}");
+        let note =
+            format!("{memory}; the slowest of the last {} took {slowest:.1?}", filled - begun);
+        report.fact("f", &fact, DURABILITY, &note);
     }
-    let mut ratios = Vec::new();
-    for turn in 1..=TURNS {
-        let [new, full] = &mut shops;
-        let rates = [new.turn(duration).await, full.turn(duration).await];
-        progress(&format!(
-            "f: turn {turn} of {TURNS}: {:.0} and {:.0} per second",
-            rates[0], rates[1]
-        ));
-        ratios.push(rates[1] / rates[0]);
-    }
-    ratios.sort_by(f64::total_cmp);
-    let [new, full] = shops;
-    let load = format!("orders, closed loop of {IN_FLIGHT}");
-    report.row("f", &format!("{load}, in a new shop"), &new.figure, DURABILITY, &new.note());
-    let ratio = full.figure.per_second() / new.figure.per_second();
-    let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
-    let (simulator, disk) = (memory_mib(full.shop.provider_pid()), mib_in(full.shop.data()));
-    let note = format!(
-        "{ratio:.2} of the new shop, {least:.2} to {most:.2} in single turns (goal: 0.9); {}, \
-         {simulator} MiB in the simulated provider; {disk} MiB on disk",
-        full.note()
-    );
-    let what = format!("the same, in turns with it, in a shop with {filled} orders in its log");
-    report.row("f", &what, &full.figure, DURABILITY, &note);
-    Ok(())
+    filled
 }
 
 /// A shop, and what it did in its turns until now.
 struct Compared {
-    name: &'static str,
+    place: String,
     shop: OwnShop,
     figure: Figure,
     used: Used,
+    rates: Vec<f64>,
 }
 
 impl Compared {
-    fn of(name: &'static str, shop: OwnShop) -> Self {
-        Self { name, shop, figure: Figure::default(), used: Used::default() }
+    fn of(place: String, shop: OwnShop) -> Self {
+        Self { place, shop, figure: Figure::default(), used: Used::default(), rates: Vec::new() }
     }
 
-    /// The load once more; answers with what it did per second.
-    async fn turn(&mut self, duration: Duration) -> f64 {
+    /// The load once more. It counts once it has gone on for longer than a saga stays in the log
+    /// where it leaves soon: orders leave as fast as they come then, and caches are warm.
+    async fn turn(&mut self, duration: Duration) {
+        closed(&self.shop.url, IN_FLIGHT, SHORTLY + SHORTLY / 2).await;
         let meter = self.meter();
         let figure = closed(&self.shop.url, IN_FLIGHT, duration).await;
         self.used = self.used.and(meter.used());
+        self.rates.push(figure.per_second());
         self.figure = std::mem::take(&mut self.figure).and(&figure);
-        figure.per_second()
+    }
+
+    /// Orders per second in the last turn.
+    fn last(&self) -> f64 {
+        self.rates.last().copied().unwrap_or_default()
     }
 
     fn meter(&self) -> Meter {
         Meter::of(self.shop.pid(), "in the shop")
     }
 
-    fn note(&self) -> String {
+    /// How fast it is beside another one.
+    fn beside(&self, other: &Self) -> String {
+        let pairs = self.rates.iter().zip(&other.rates);
+        let mut ratios: Vec<_> = pairs.map(|(mine, others)| mine / others).collect();
+        ratios.sort_by(f64::total_cmp);
+        let ratio = self.figure.per_second() / other.figure.per_second();
+        let (least, most) = (ratios[0], ratios[ratios.len() - 1]);
+        format!("{ratio:.2} of the new shop, {least:.2} to {most:.2} in single turns (goal: 0.9); ")
+    }
+
+    fn row(&self, report: &mut Report, ratio: &str) {
         let meter = self.meter();
-        format!("{}; {}", meter.say(self.used, &self.figure, "order"), meter.memory())
-    }
-}
-
-/// Memory after each fifth of `many` orders that leave the log.
-async fn taken_out(report: &mut Report, duration: Duration, many: usize) -> Result<(), Failure> {
-    let shop = OwnShop::start(SHORTLY)?;
-    let mut filled = 0;
-    for _ in 0..5 {
-        filled += fill(&shop, duration, many / 5).await;
-        let what = format!(
-            "after {filled} orders, each taken out of the log {} s after its end",
-            SHORTLY.as_secs()
+        let (used, memory) = (meter.say(self.used, &self.figure, "order"), meter.memory());
+        let simulator = memory_mib(self.shop.provider_pid());
+        let disk = mib_in(self.shop.data());
+        let what = format!("orders, closed loop of {IN_FLIGHT}, in turns, {}", self.place);
+        let note = format!(
+            "{ratio}{used}; {memory}, {simulator} MiB in the simulated provider; {disk} MiB on disk"
         );
-        let memory = Meter::of(shop.pid(), "in the shop").memory();
-        report.fact("f", &what, DURABILITY, &memory);
+        report.row("f", &what, &self.figure, DURABILITY, &note);
     }
-    Ok(())
-}
-
-/// Places orders until there are that many more, and says how many there were.
-async fn fill(shop: &OwnShop, duration: Duration, many: usize) -> usize {
-    let mut filled = 0;
-    while filled < many {
-        let figure = closed(&shop.url, FILLING, duration).await;
-        filled += figure.done;
-        progress(&format!("f: {filled} of {many} orders, {:.0} per second", figure.per_second()));
-    }
-    filled
 }

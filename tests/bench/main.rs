@@ -76,25 +76,26 @@ async fn server(directory: &Path) -> Result<Server, Failure> {
 async fn run(cli: &Cli, parts: &Parts) -> Result<(), Failure> {
     let duration = Duration::from_secs(cli.seconds);
     let (_, version) = Launcher::new(Options::new(PathBuf::new())).program().await?;
-    let mut report = Report::new(duration, version);
+    let mut report = Report::new(duration, version, cli.write.clone());
     if cli.wants("a") {
         Box::pin(engine::figures(&mut report, duration)).await?;
+        report.write()?;
     }
     if cli.wants("d") {
         Box::pin(engine::replicated(&mut report, duration)).await?;
+        report.write()?;
     }
     if cli.wants("e") {
         Box::pin(orders::figures(&mut report, duration)).await?;
         Box::pin(orders::split(&mut report, parts, duration)).await?;
+        report.write()?;
     }
     if cli.wants("g") {
         Box::pin(restart::figures(&mut report, duration, cli.open)).await?;
+        report.write()?;
     }
     if cli.wants("f") {
         Box::pin(growth::figures(&mut report, duration, cli.fill)).await?;
-    }
-    if let Some(page) = &cli.write {
-        report.write(page)?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The table that is printed, and the page that keeps it.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,12 +20,14 @@ const LOCK: &str = include_str!("../../Cargo.lock");
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     lines: Vec<String>,
+    page: Option<PathBuf>,
 }
 
 impl Report {
-    /// With a heading that says where and how it was measured.
-    pub(crate) fn new(duration: Duration, server: Version) -> Self {
-        let mut report = Self::default();
+    /// With a heading that says where and how it was measured. The page, if one is given, has its
+    /// table replaced.
+    pub(crate) fn new(duration: Duration, server: Version, page: Option<PathBuf>) -> Self {
+        let mut report = Self { lines: Vec::new(), page };
         report.say(machine(duration, server));
         report.say(String::new());
         report.say("| | what | per second | p50 ms | p99 ms | durability | |".to_owned());
@@ -66,11 +68,13 @@ impl Report {
         self.lines.push(line);
     }
 
-    /// Puts the table into the page, in place of the last one.
+    /// Puts the table as it is by now into the page, in place of the one there. After each figure:
+    /// what was measured is kept, whatever ends the run.
     ///
     /// # Errors
     /// When the page has no place for it, or cannot be written.
-    pub(crate) fn write(&self, page: &Path) -> Result<(), Failure> {
+    pub(crate) fn write(&self) -> Result<(), Failure> {
+        let Some(page) = &self.page else { return Ok(()) };
         let text = std::fs::read_to_string(page)?;
         let place = || Some((text.find(BEGIN)? + BEGIN.len(), text.find(END)?));
         let (begin, end) = place().ok_or("the page has no place for the figures")?;

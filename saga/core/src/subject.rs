@@ -113,9 +113,10 @@ fn event_filter(type_token: &str, step: &str, event: &str, status: &str) -> Stri
 ///
 /// **One filter for each step before its own**, so that there is one where steps follow one
 /// another. The server remembers where the next message of a consumer with one filter is; for one
-/// with several it walks all subjects of the stream each time that a block of it is full. So a
-/// filter is wider than it must be (a nudge of the step before asks nothing), and what is rare comes
-/// through the [backward consumers](backward_consumers).
+/// with several it walks all subjects of the stream each time that a block of it is full, and each
+/// time that a stretch of it is purged. So a filter is wider than it must be (a nudge of the step
+/// before asks nothing), and what is rare comes through the
+/// [backward consumers](backward_consumers).
 pub fn forward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<String> {
     let filter =
         |step: &str, event: &str| event_filter(type_token, step, event, Status::Running.as_str());
@@ -166,21 +167,30 @@ pub fn backward_filters(plan: &Plan, type_token: &str, service: &str) -> Vec<Str
     found.into_iter().collect()
 }
 
-/// The consumers that bring a service what [`backward_filters`] names, with their filters: if it
-/// undoes anything one for rollbacks, which has one filter for the reason that [`forward_filters`]
-/// gives and so brings all that happens in them; and one for what is rare.
-pub fn backward_consumers(
-    plan: &Plan,
-    type_token: &str,
-    service: &str,
-) -> Vec<(String, Vec<String>)> {
-    let all = event_filter(type_token, "*", "*", Status::RollingBack.as_str());
-    let filters = backward_filters(plan, type_token, service);
-    let (rollbacks, rare): (Vec<_>, Vec<_>) =
-        filters.into_iter().partition(|filter| matches(&all, filter));
-    let mut found = vec![(consumer::rare(service), rare)];
-    if !rollbacks.is_empty() {
-        found.push((consumer::undo(service), vec![all]));
+/// The consumers that bring a service what [`backward_filters`] names, with their filters: for what
+/// an operator does, and if it undoes anything for rollbacks, for sagas that got stuck, and for
+/// those that an operator settled. Each has one filter, for the reason that [`forward_filters`]
+/// gives, and so brings what concerns other services as well.
+pub fn backward_consumers(plan: &Plan, type_token: &str, service: &str) -> Vec<(String, String)> {
+    let filter =
+        |event: &str, status: Status| event_filter(type_token, "*", event, status.as_str());
+    let mut found = vec![
+        (consumer::nudged(service), filter(EventKind::Nudged.as_str(), Status::Running)),
+        // The saga goes on or is complete.
+        (
+            consumer::skipped(service),
+            event_filter(type_token, "*", EventKind::Skipped.as_str(), "*"),
+        ),
+    ];
+    if own_steps(plan, service).into_iter().any(|(index, _)| plan.is_undone(index)) {
+        found.extend([
+            (consumer::undo(service), filter("*", Status::RollingBack)),
+            (consumer::undo_stuck(service), filter("*", Status::Stuck)),
+            (
+                consumer::undo_settled(service),
+                filter(EventKind::Settled.as_str(), Status::RolledBack),
+            ),
+        ]);
     }
     found
 }
@@ -195,9 +205,9 @@ pub fn asks_back(plan: &Plan, service: &str, record: &Record) -> bool {
 
 /// The consumers of a service that mirrors endings, with their filters: sagas that completed, that
 /// were rolled back, and that got stuck. Apart for the reason that [`forward_filters`] gives.
-pub fn ending_filters(type_token: &str, service: &str) -> [(String, Vec<String>); 3] {
+pub fn ending_filters(type_token: &str, service: &str) -> [(String, String); 3] {
     let [completed, rolled_back, stuck] = consumer::endings(service);
-    let all = |status: Status| vec![event_filter(type_token, "*", "*", status.as_str())];
+    let all = |status: Status| event_filter(type_token, "*", "*", status.as_str());
     [
         (completed, all(Status::Completed)),
         (rolled_back, all(Status::RolledBack)),
@@ -238,9 +248,24 @@ pub mod consumer {
         format!("{service}-undo")
     }
 
-    /// What is rare: sagas that got stuck, and what operators wish or did.
-    pub fn rare(service: &str) -> String {
-        format!("{service}-rare")
+    /// Sagas that got stuck, and steps that may still have to be undone.
+    pub fn undo_stuck(service: &str) -> String {
+        format!("{service}-undo-stuck")
+    }
+
+    /// Sagas that were rolled back by an operator's settlement.
+    pub fn undo_settled(service: &str) -> String {
+        format!("{service}-undo-settled")
+    }
+
+    /// Steps that an operator wants to be tried again.
+    pub fn nudged(service: &str) -> String {
+        format!("{service}-nudged")
+    }
+
+    /// Steps that an operator skipped.
+    pub fn skipped(service: &str) -> String {
+        format!("{service}-skipped")
     }
 
     /// Endings: sagas that completed, that were rolled back, that got stuck.

@@ -137,11 +137,11 @@ fn of_plan(plan: &Plan, token: &str, stream: &str, mirrors: &[(&str, &str)]) -> 
         let forward = subject::forward_filters(plan, token, service);
         found.push(consumer(service, subject::consumer::forward(service), forward));
         let backward = subject::backward_consumers(plan, token, service).into_iter();
-        found.extend(backward.map(|(name, filters)| consumer(service, name, filters)));
+        found.extend(backward.map(|(name, filter)| consumer(service, name, vec![filter])));
     }
     for (_, service) in mirrors.iter().filter(|(saga_type, _)| *saga_type == plan.name()) {
         let endings = subject::ending_filters(token, service).into_iter();
-        found.extend(endings.map(|(name, filters)| consumer(service, name, filters)));
+        found.extend(endings.map(|(name, filter)| consumer(service, name, vec![filter])));
     }
     found
 }

@@ -239,7 +239,7 @@ fn nudged(plan: &Plan, record: &Record) {
 /// What all backward consumers of a service bring.
 fn backward(plan: &Plan, service: &str) -> Vec<String> {
     let consumers = subject::backward_consumers(plan, plan.name(), service);
-    consumers.into_iter().flat_map(|(_, filters)| filters).collect()
+    consumers.into_iter().map(|(_, filter)| filter).collect()
 }
 
 fn woken(plan: &Plan, before: &Record, next: &Record, lane: Lane) {

@@ -47,13 +47,13 @@ impl Post {
         for service in plan.services() {
             let forward = subject::forward_filters(plan, &token, service);
             open(service, Role::Forward, forward);
-            for (_, filters) in subject::backward_consumers(plan, &token, service) {
-                open(service, Role::Backward, filters);
+            for (_, filter) in subject::backward_consumers(plan, &token, service) {
+                open(service, Role::Backward, vec![filter]);
             }
         }
         if let Some(mirror) = mirror {
-            for (_, filters) in subject::ending_filters(&token, mirror) {
-                open(mirror, Role::Ending, filters);
+            for (_, filter) in subject::ending_filters(&token, mirror) {
+                open(mirror, Role::Ending, vec![filter]);
             }
         }
         Self { inboxes }

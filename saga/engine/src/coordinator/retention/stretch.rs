@@ -1,11 +1,12 @@
 //! Stretches of the stream in which nothing is alive any more, taken out with one purge each.
 //!
 //! Purges of single messages cost the server nearly as much as the saga did. A purge of everything
-//! before a sequence drops whole blocks, but lets the server count all subjects of the stream, once
-//! for each consumer. So it is done when a third of the stream can go: then it costs each saga a
-//! thirtieth of what it cost to run. A coordinator notes now and then where everything before
-//! belongs to sagas that have ended; once such a note is old enough, what lies before it may go. One
-//! saga that stays open for long keeps this from happening; then its neighbours leave one by one.
+//! before a sequence drops whole blocks, but lets the server write down the state of the stream with
+//! all its subjects, while nothing can be appended. So it is done when a third of the stream can go:
+//! then it costs each saga a thirtieth of what it cost to run. A coordinator notes now and then where
+//! everything before belongs to sagas that have ended; once such a note is old enough, what lies
+//! before it may go. One saga that stays open for long keeps this from happening; then its
+//! neighbours leave one by one.
 
 use std::collections::VecDeque;
 use std::time::Duration;

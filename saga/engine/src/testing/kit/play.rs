@@ -185,7 +185,7 @@ impl<B: Barrier<Work: Default>> Stage<B> {
         let filters = match role {
             Role::Backward => {
                 let consumers = subject::backward_consumers(&self.plan, &token, &self.service);
-                consumers.into_iter().flat_map(|(_, filters)| filters).collect()
+                consumers.into_iter().map(|(_, filter)| filter).collect()
             }
             _ => subject::forward_filters(&self.plan, &token, &self.service),
         };

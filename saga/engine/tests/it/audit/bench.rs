@@ -204,9 +204,8 @@ impl Bench {
 
     /// Waits until nobody has anything left to do.
     pub(crate) async fn drained(&self) {
-        for consumer in ["airline-rare", "airline-undo", "hotels-rare", "hotels-undo", "post-rare"]
-        {
-            self.world.drained(consumer).await;
+        for service in SERVICES {
+            self.world.drained_backward(service).await;
         }
         self.world.drained_endings().await;
     }

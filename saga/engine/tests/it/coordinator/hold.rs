@@ -20,7 +20,7 @@ fn resume() -> Resume {
 async fn are_paused(world: &World, wanted: bool) {
     until("the consumers", async || {
         let mut seen = Vec::new();
-        for name in ["air", "air-rare", "air-undo", "inn", "post", "post-rare"] {
+        for name in ["air", "air-nudged", "air-undo", "inn", "post", "post-skipped"] {
             let stream = world.stream().await;
             seen.push(stream.consumer_info(name).await.unwrap().paused);
         }

@@ -71,7 +71,7 @@ fn the_filters_are_those_of_the_consumers() {
     let shown =
         topology.consumers.iter().filter(|it| it.service == "airline" || it.name == "hotels");
     let lines =
-        shown.flat_map(|it| it.filters.iter().map(|filter| format!("{:14}{filter}", it.name)));
+        shown.flat_map(|it| it.filters.iter().map(|filter| format!("{:22}{filter}", it.name)));
     let expected: Vec<String> = lines.collect();
     assert_eq!(samples()["filters"].trim().lines().collect::<Vec<_>>(), expected);
 }

@@ -172,7 +172,7 @@ async fn a_step_that_was_skipped_while_it_was_in_hand_has_no_effect() {
     for id in &ids {
         stage.wish(id, Change::skipped("flight", json!({ "of": "a train" }))).await;
     }
-    stage.world.drained("airline-rare").await;
+    stage.world.drained("airline-skipped").await;
     hold.let_go();
     for id in &ids {
         let record = stage.ended(id, Status::Completed, &["hotel"], &[]).await;

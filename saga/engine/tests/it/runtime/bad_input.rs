@@ -54,10 +54,7 @@ impl World {
         .await;
         for service in SERVICES {
             self.drained(service).await;
-            self.drained(&subject::consumer::rare(service)).await;
-        }
-        for service in ["airline", "hotels"] {
-            self.drained(&subject::consumer::undo(service)).await;
+            self.drained_backward(service).await;
         }
         let found = self.dead_letters().await;
         assert_eq!(found.len(), count, "{found:#?}");

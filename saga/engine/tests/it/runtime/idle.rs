@@ -15,21 +15,28 @@ use tokio::time::timeout;
 use super::books::Books;
 use super::world::{World, input, trip, until};
 
-/// Far less than the longest of such requests last, which is five minutes and more.
+/// Far less than `ack_wait`, which is two minutes here: what is lost on the way comes again then.
 const SOON: Duration = Duration::from_secs(15);
 
 /// The consumers of the services.
-const ALL: [&str; 8] = [
+const ALL: [&str; 15] = [
     "airline",
-    "airline-rare",
+    "airline-nudged",
+    "airline-skipped",
     "airline-undo",
+    "airline-undo-settled",
+    "airline-undo-stuck",
     "hotels",
-    "hotels-rare",
+    "hotels-nudged",
+    "hotels-skipped",
     "hotels-undo",
+    "hotels-undo-settled",
+    "hotels-undo-stuck",
     "post",
-    "post-rare",
+    "post-nudged",
+    "post-skipped",
 ];
-/// Those that a saga without a hotel comes to. The others stay idle: they are asked seldom.
+/// Those that a saga without a hotel comes to. The others stay idle.
 const BUSY: [&str; 5] = ["airline", "airline-undo", "hotels", "hotels-undo", "post"];
 
 /// How many messages each consumer was asked for last.

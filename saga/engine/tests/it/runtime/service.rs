@@ -57,7 +57,7 @@ async fn a_participant_is_found_and_described() {
         (&ping["name"], &ping["version"]),
         (&json!(name), &json!(env!("CARGO_PKG_VERSION")))
     );
-    let expected = json!({ "steps": "hotel", "definitions": "trip.1", "consumers": "hotels,hotels-rare,hotels-undo" });
+    let expected = json!({ "steps": "hotel", "definitions": "trip.1", "consumers": "hotels,hotels-nudged,hotels-skipped,hotels-undo,hotels-undo-settled,hotels-undo-stuck" });
     assert_eq!(ping["metadata"], expected);
 
     let info = world.ask(&format!("$SRV.INFO.{name}")).await;

@@ -223,6 +223,13 @@ impl World {
         .await;
     }
 
+    /// The same for all consumers beside the forward one through which a service takes part.
+    pub(crate) async fn drained_backward(&self, service: &str) {
+        for (name, _) in subject::backward_consumers(&self.plan, self.plan.name(), service) {
+            self.drained(&name).await;
+        }
+    }
+
     /// The same for all consumers of the service that mirrors endings.
     pub(crate) async fn drained_endings(&self) {
         for name in subject::consumer::endings("desk") {
