@@ -9,6 +9,7 @@ use async_nats::datetime::{self, DateTime};
 use async_nats::jetstream::consumer;
 use async_nats::jetstream::kv::{self, UpdateErrorKind};
 use async_nats::jetstream::stream::Stream;
+use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::holds::Holds;
@@ -171,12 +172,14 @@ async fn pause(office: &Office, track: &Track, lasts: Duration) -> Result<bool, 
     let is_held = lasts == FOR_EVER;
     let stream = office.engine.jetstream().get_stream_no_info(&track.stream).await;
     let stream = stream.map_err(|error| error.to_string())?;
-    let mut names = BTreeSet::new();
-    for consumer in durable(&stream).await? {
-        let done = stream.pause_consumer(&consumer.name, until).await;
-        done.map_err(|error| format!("consumer {}: {error}", consumer.name))?;
-        names.insert(consumer.name);
-    }
+    let names: BTreeSet<String> =
+        durable(&stream).await?.into_iter().map(|consumer| consumer.name).collect();
+    // At once: a moment is soon over.
+    try_join_all(names.iter().map(async |name| {
+        let done = stream.pause_consumer(name, until).await;
+        done.map_err(|error| format!("consumer {name}: {error}"))
+    }))
+    .await?;
     tracing::info!(stream = track.stream, is_held, "consumers are paused or go on");
     let deadline = Instant::now() + DONE;
     loop {

@@ -14,9 +14,9 @@ use saga_core::barrier::Key;
 use saga_core::{Json, Plan, Record, event::SAGA, limits, subject};
 use tokio_util::sync::CancellationToken;
 
-use super::Barrier;
 use super::handler::{Audited, guarded};
-use super::worker::Worker;
+use super::worker::{Role, Worker};
+use super::{Barrier, consumers};
 use crate::audit::ask::{Ask, Asked, ENDPOINT, Finding, Kind, Told};
 use crate::log::NEWEST;
 use crate::step::{Check, Ending};
@@ -222,14 +222,15 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 continue;
             }
             let mut floors = Floors { backward: u64::MAX, ending: u64::MAX };
-            if !self.bench.steps.is_empty() {
-                for (name, _) in subject::backward_consumers(plan, plan.name(), &self.service) {
-                    floors.backward = floors.backward.min(self.floor(&stream, &name).await?);
-                }
-            }
-            if self.bench.mirror.is_some() {
-                for name in subject::consumer::endings(&self.service) {
-                    floors.ending = floors.ending.min(self.floor(&stream, &name).await?);
+            for (role, is_wanted, floor) in [
+                (Role::Backward, !self.bench.steps.is_empty(), &mut floors.backward),
+                (Role::Ending, self.bench.mirror.is_some(), &mut floors.ending),
+            ] {
+                // Those that another version of the definition needs, too: they share the stream.
+                let of_type = self.plans.iter().filter(|it| it.name() == plan.name());
+                let names = is_wanted.then(|| consumers(role, &self.service, of_type));
+                for name in names.into_iter().flatten() {
+                    *floor = (*floor).min(self.floor(&stream, &name).await?);
                 }
             }
             found.insert(stream, floors);
