@@ -9,7 +9,7 @@ use super::office::Office;
 use crate::client::{Sagas, StartError};
 use crate::engine::DefinitionError;
 use crate::log::advance::{AdvanceError, Advanced, advance};
-use crate::log::{ReadError, Tail, Trace};
+use crate::log::{NEWEST, ReadError, Tail, Trace};
 use crate::wishes::{Cancel, Moved, Nudge, Settle, Signal, Skip, Start};
 
 mod look;
@@ -218,7 +218,9 @@ impl Office {
         if !saga_core::limits::is_id(id) {
             return Err(Refusal::Id(id.to_owned()).into());
         }
-        let tail = self.engine.log().last(&plan, id, 0).await?;
+        // Whoever wishes something may know more of the saga than a replica that lags behind: it is
+        // neither unknown nor is the wish too early because of that.
+        let tail = self.engine.log().last(&plan, id, NEWEST).await?;
         tail.ok_or_else(|| unknown(saga_type, id))
     }
 
