@@ -21,7 +21,7 @@
 //! and removes container or directory when the pipe ends.
 //!
 //! A test that kills or stops the server takes one of its own: [`own_server`], or three
-//! that are a cluster: [`own_cluster`].
+//! that are a cluster: [`own_cluster`], or [`lagging_cluster`] where a replica is to be behind.
 
 mod accounts;
 mod broker;
@@ -32,5 +32,7 @@ mod reaper;
 
 pub use accounts::Account;
 pub use broker::{Broker, broker};
-pub use cluster::{OwnCluster, own_cluster, own_cluster_of_processes, replicas};
+pub use cluster::{
+    LaggingCluster, OwnCluster, lagging_cluster, own_cluster, own_cluster_of_processes, replicas,
+};
 pub use own::{OwnServer, own_server, own_server_with};

@@ -1,15 +1,19 @@
 //! Three servers of a test's own.
 
+use std::time::Duration;
+
 use super::broker::{Wish, say};
 
 mod configuration;
 mod containers;
 mod processes;
+mod routes;
 
 pub(super) use containers::Containers;
 pub(super) use processes::started_in;
 
 use processes::Processes;
+use routes::Routes;
 
 /// How many servers a cluster has.
 const SERVERS: usize = 3;
@@ -56,6 +60,41 @@ pub async fn own_cluster() -> OwnCluster {
 /// When they cannot be started.
 pub async fn own_cluster_of_processes() -> OwnCluster {
     OwnCluster(Home::Processes(Box::new(Processes::start().await)))
+}
+
+/// A cluster of processes whose replicas can be made to hear of everything late: they lag behind
+/// what clients were told.
+#[derive(Debug)]
+pub struct LaggingCluster {
+    servers: Processes,
+    routes: Routes,
+}
+
+/// Starts three servers as processes whose routes go through this test. They have no leader yet,
+/// and nothing takes long yet.
+///
+/// # Panics
+/// When they cannot be started.
+pub async fn lagging_cluster() -> LaggingCluster {
+    let (servers, routes) = Processes::with_routes().await;
+    LaggingCluster { servers, routes }
+}
+
+impl LaggingCluster {
+    /// Where clients of the server of this number, 1 to 3, connect.
+    ///
+    /// # Panics
+    /// When there is no such server.
+    pub fn url_of(&self, number: usize) -> &str {
+        self.servers.url_of(number - 1)
+    }
+
+    /// From now on what the servers tell each other of their streams takes this long, and so does
+    /// what a leader is asked through another server. What clients publish and are answered passes
+    /// at once, as it always does.
+    pub fn lag(&self, delay: Duration) {
+        self.routes.delay(delay);
+    }
 }
 
 impl OwnCluster {

@@ -102,10 +102,9 @@ impl Sagas {
         Ok((started, follower))
     }
 
-    /// The state of a saga; `None`: there is none (any more). Never older than sequence `at_least`
-    /// (0: whatever a replica says).
-    pub async fn get(&self, id: &str, at_least: u64) -> Result<Option<Stored>, ReadError> {
-        let tail = self.engine.log().last(&self.plan, id, at_least).await?;
+    /// The state of a saga as the stream's leader has it; `None`: there is none (any more).
+    pub async fn get(&self, id: &str) -> Result<Option<Stored>, ReadError> {
+        let tail = self.engine.log().last(&self.plan, id, NEWEST).await?;
         Ok(tail.map(|tail| tail.stored))
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_nats::jetstream::{self, kv};
-use futures::TryStreamExt as _;
 use saga_core::{Definition, Invalid, Plan, Record};
 
+use crate::bucket;
 use crate::log::Log;
 use crate::log::jetstream::JetStreamLog;
 use crate::testing::fault::Faults;
@@ -161,15 +161,18 @@ impl Engine {
     /// When the bucket does not answer, or something in it is no definition.
     pub async fn registered(&self) -> Result<Vec<Arc<Plan>>, DefinitionError> {
         let bucket = self.definitions().await?;
-        let keys = bucket.keys().await.map_err(unavailable)?;
-        let mut keys: Vec<String> = keys.try_collect().await.map_err(unavailable)?;
-        keys.sort();
+        let keys = bucket::keys(&bucket).await.map_err(unavailable)?;
         let mut plans = Vec::with_capacity(keys.len());
         for key in &keys {
             let parts = key.rsplit_once('.').and_then(|(name, it)| Some((name, it.parse().ok()?)));
             let (name, version) =
                 parts.ok_or_else(|| unavailable(format!("{key} names no definition")))?;
-            let plan = Arc::new(self.load(&bucket, name, version).await?);
+            let plan = match self.load(&bucket, name, version).await {
+                Ok(plan) => Arc::new(plan),
+                // Somebody deleted it.
+                Err(DefinitionError::Unknown { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             self.know(Arc::clone(&plan));
             plans.push(plan);
         }
@@ -204,7 +207,7 @@ impl Engine {
         name: &str,
         version: u32,
     ) -> Result<Plan, DefinitionError> {
-        let json = bucket.get(key(name, version)).await.map_err(unavailable)?;
+        let json = bucket::written_once(bucket, &key(name, version)).await.map_err(unavailable)?;
         let json =
             json.ok_or_else(|| DefinitionError::Unknown { name: name.to_owned(), version })?;
         let definition: Definition = serde_json::from_slice(&json).map_err(unavailable)?;

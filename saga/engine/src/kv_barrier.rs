@@ -1,11 +1,12 @@
 //! The barrier of a participant without a database: one key per step in a key-value bucket.
 
-use async_nats::jetstream::kv::{self, Operation};
+use async_nats::jetstream::kv;
 use bytes::Bytes;
 use futures::future::join_all;
 use saga_core::barrier::{Key, Row};
 
 use crate::barrier::{Barrier, Change, CommitError};
+use crate::bucket::newest;
 use crate::engine::Engine;
 use crate::topology;
 
@@ -31,15 +32,12 @@ impl KvBarrier {
 
     /// The row of a key and its revision; revision 0: there is none.
     async fn entry(&self, key: &Key) -> Result<(Option<Row>, u64), CommitError> {
-        let Some(entry) = self.bucket.entry(key.effect_id()).await.map_err(unavailable)? else {
-            return Ok((None, 0));
-        };
-        if entry.operation != Operation::Put {
-            return Ok((None, entry.revision));
-        }
-        let row = serde_json::from_slice(&entry.value);
-        let refused = |error| CommitError::Refused(format!("{}: {error}", key.effect_id()));
-        Ok((Some(row.map_err(refused)?), entry.revision))
+        let key = key.effect_id();
+        let entry = newest(&self.bucket, &key).await.map_err(unavailable)?;
+        let Some(json) = entry.value else { return Ok((None, entry.revision)) };
+        let row = serde_json::from_slice(&json);
+        let row = row.map_err(|error| CommitError::Refused(format!("{key}: {error}")))?;
+        Ok((Some(row), entry.revision))
     }
 
     async fn put(&self, change: Change<()>) -> Result<(), CommitError> {

@@ -40,6 +40,7 @@
 
 pub mod audit;
 pub mod barrier;
+mod bucket;
 pub mod client;
 pub mod coordinator;
 pub mod dead_letter;

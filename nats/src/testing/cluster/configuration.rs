@@ -11,6 +11,24 @@ use super::SERVERS;
 pub(crate) struct Configuration {
     pub(crate) text: String,
     pub(crate) port: u16,
+    /// The port on 127.0.0.1 that it is to take routes on.
+    pub(crate) route: u16,
+}
+
+impl Configuration {
+    /// Lets this server and those that it hears of go to these ports for their routes, instead of
+    /// to those of `all`.
+    pub(crate) fn go_through(&mut self, ports: &[(u16, u16)]) {
+        for (route, through) in ports {
+            let url = |port: &u16| format!("nats-route://127.0.0.1:{port}\"");
+            self.text = self.text.replace(&url(route), &url(through));
+            if *route == self.route {
+                let listen = format!("listen: 127.0.0.1:{route}");
+                let advertise = format!("{listen}\n    advertise: 127.0.0.1:{through}");
+                self.text = self.text.replace(&listen, &advertise);
+            }
+        }
+    }
 }
 
 /// The examples `nats/server/cluster-*.conf` with ports that are free (others may take them
@@ -37,7 +55,9 @@ pub(crate) fn configurations(
             }
         }
         text = text.replace(&format!("data/nats-{number}"), &store(number));
-        Ok(Configuration { text: format!("{text}\n{extra}\n"), port: ports[3 * (number - 1)] })
+        let own = 3 * (number - 1);
+        let text = format!("{text}\n{extra}\n");
+        Ok(Configuration { text, port: ports[own], route: ports[own + 1] })
     };
     Ok([configuration(1)?, configuration(2)?, configuration(3)?])
 }

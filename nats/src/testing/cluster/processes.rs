@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::super::own::start;
 use super::SERVERS;
-use super::configuration::configurations;
+use super::configuration::{Configuration, configurations};
+use super::routes::Routes;
 use crate::launcher::{Config, Server};
 
 /// Three processes, with their stores in a temporary directory. All is gone when it is dropped.
@@ -22,14 +23,31 @@ pub(super) struct Processes {
 
 impl Processes {
     pub(super) async fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("jetsaga-own-cluster-").tempdir();
-        let directory = directory.expect("the temporary directory can be written");
+        let directory = temporary();
         let (servers, files) = started_in(directory.path(), "").await;
         Self { servers, files, directory }
     }
 
+    /// Three processes that reach each other through a network of the test's.
+    pub(super) async fn with_routes() -> (Self, Routes) {
+        let directory = temporary();
+        let mut all = all_in(directory.path(), "");
+        let ports = all.each_ref().map(|it| it.route);
+        let (routes, through) = Routes::before(&ports).await.expect("127.0.0.1 has free ports");
+        let ports: Vec<_> = ports.into_iter().zip(through).collect();
+        for configuration in &mut all {
+            configuration.go_through(&ports);
+        }
+        let (servers, files) = started_with(directory.path(), &all).await;
+        (Self { servers, files, directory }, routes)
+    }
+
     pub(super) fn url(&self) -> String {
         self.servers.each_ref().map(Server::url).join(",")
+    }
+
+    pub(super) fn url_of(&self, index: usize) -> &str {
+        self.servers[index].url()
     }
 
     pub(super) async fn kill(&self, index: usize) {
@@ -63,11 +81,26 @@ pub(crate) async fn started_in(
     directory: &Path,
     extra: &str,
 ) -> ([Server; SERVERS], [PathBuf; SERVERS]) {
+    started_with(directory, &all_in(directory, extra)).await
+}
+
+fn temporary() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("jetsaga-own-cluster-").tempdir();
+    directory.expect("the temporary directory can be written")
+}
+
+fn all_in(directory: &Path, extra: &str) -> [Configuration; SERVERS] {
     let store = |number| directory.join(format!("store-{number}/streams"));
     let all = configurations(|number| store(number).to_string_lossy().into_owned(), extra);
-    let all = all.expect("the examples can be read, or the checkout is not whole");
+    all.expect("the examples can be read, or the checkout is not whole")
+}
+
+async fn started_with(
+    directory: &Path,
+    all: &[Configuration; SERVERS],
+) -> ([Server; SERVERS], [PathBuf; SERVERS]) {
     let files = array::from_fn(|index| directory.join(format!("cluster-{}.conf", index + 1)));
-    for (file, configuration) in files.iter().zip(&all) {
+    for (file, configuration) in files.iter().zip(all) {
         std::fs::write(file, &configuration.text).expect("the temporary directory can be written");
     }
     let start = |index: usize| started(directory, &files[index], index, Some(all[index].port));

@@ -17,6 +17,7 @@ use super::entry::Entry;
 use super::holds::Holds;
 use super::office::{Office, Track};
 use super::retention::{Marks, Swept};
+use crate::bucket::{newest, written_once};
 use crate::topology;
 
 /// Version of a checkpoint's form.
@@ -100,7 +101,7 @@ pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
     if created.is_empty() {
         return Ok(());
     }
-    let before = bucket.entry(&track.stream).await.map_err(|error| error.to_string())?;
+    let before = newest(&bucket, &track.stream).await.map_err(|error| error.to_string())?;
     let generation = uuid::Uuid::new_v4().simple().to_string();
     let open = open.into_iter().map(|(id, entry)| Line::Open(id, entry));
     let ended = ended.into_iter().map(|(id, ended)| Line::Ended(id, ended));
@@ -116,13 +117,12 @@ pub(super) async fn save(office: &Office, track: &Track) -> Result<(), String> {
     let form = FORM;
     let head = Head { form, created, sequence, generation, parts: number, swept, marks, unread };
     let json = serde_json::to_vec(&head).map_err(|error| error.to_string())?;
-    let revision = before.as_ref().map_or(0, |entry| entry.revision);
-    if bucket.update(&track.stream, json.into(), revision).await.is_err() {
+    if bucket.update(&track.stream, json.into(), before.revision).await.is_err() {
         // Another coordinator was faster: its checkpoint is as good as this one.
         remove(&bucket, &track.stream, &head).await;
         return Ok(());
     }
-    if let Some(before) = before.and_then(|entry| head_of(&entry.value)) {
+    if let Some(before) = before.value.and_then(|json| head_of(&json)) {
         remove(&bucket, &track.stream, &before).await;
     }
     metrics::counter!("saga_checkpoints_total").increment(1);
@@ -182,8 +182,8 @@ async fn try_load(
     holds: &Holds,
 ) -> Result<Option<Book>, String> {
     let bucket = bucket(office).await?;
-    let json = bucket.get(&track.stream).await.map_err(|error| error.to_string())?;
-    let Some(head) = json.and_then(|json| head_of(&json)) else { return Ok(None) };
+    let entry = newest(&bucket, &track.stream).await.map_err(|error| error.to_string())?;
+    let Some(head) = entry.value.and_then(|json| head_of(&json)) else { return Ok(None) };
     if head.form != FORM {
         return Ok(None);
     }
@@ -194,7 +194,7 @@ async fn try_load(
     let (mut open, mut ended, mut elders) = (Vec::new(), Vec::new(), Vec::new());
     for part in 0..head.parts {
         let key = part_key(&track.stream, &head.generation, part);
-        let json = bucket.get(&key).await.map_err(|error| error.to_string())?;
+        let json = written_once(&bucket, &key).await?;
         let json = json.ok_or_else(|| format!("its part {key} is missing"))?;
         for line in json.split(|&byte| byte == b'\n') {
             match serde_json::from_slice(line).map_err(|error| error.to_string())? {

@@ -14,7 +14,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::holds::Holds;
 use super::office::{Office, Track};
-use crate::log::jetstream::is_no_message;
+use crate::bucket::newest;
 use crate::topology;
 
 /// How often the bucket is looked at.
@@ -95,18 +95,10 @@ async fn bucket(office: &Office) -> Result<kv::Store, String> {
 /// The holds of a type as the bucket's leader has them, and their revision: a replica that lags may
 /// not know yet of a change that was answered.
 async fn read(bucket: &kv::Store, saga_type: &str) -> Result<(Holds, u64), String> {
-    let subject = format!("{}{}", bucket.prefix, key(saga_type));
-    let message = match bucket.stream.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => message,
-        Err(error) if is_no_message(&error) => return Ok((Holds::default(), 0)),
-        Err(error) => return Err(error.to_string()),
-    };
-    // Nothing in it: somebody deleted the key.
-    if message.payload.is_empty() {
-        return Ok((Holds::default(), message.sequence));
-    }
-    let holds = serde_json::from_slice(&message.payload).map_err(|error| error.to_string())?;
-    Ok((holds, message.sequence))
+    let entry = newest(bucket, &key(saga_type)).await.map_err(|error| error.to_string())?;
+    let Some(json) = entry.value else { return Ok((Holds::default(), entry.revision)) };
+    let holds = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    Ok((holds, entry.revision))
 }
 
 /// Begins or ends a hold. Answers with the holds, and whether anything changed.

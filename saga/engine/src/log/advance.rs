@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use saga_core::{Event, Plan, Record, Refusal};
 
-use super::{Append, AppendError, Log, ReadError, Stored, Tail, Trace};
+use super::{Append, AppendError, Log, NEWEST, ReadError, Stored, Tail, Trace};
 
 /// How often an append without an answer is published again before the caller is told.
 const PUBLISHES: u32 = 5;
@@ -120,8 +120,9 @@ fn appended(append: Append, sequence: u64) -> Stored {
 async fn found(log: &dyn Log, plan: &Plan, append: Append) -> Result<Advanced, AdvanceError> {
     let id = &append.record.id;
     // Something was stored after what was expected, or this is to be found out: a replica that has
-    // not heard of it yet is no witness.
-    let beyond = append.expected.saturating_add(1);
+    // not heard of it yet is no witness. Whoever starts a saga that is there is told where it is
+    // now, however far it went.
+    let beyond = if append.expected == 0 { NEWEST } else { append.expected.saturating_add(1) };
     let Some(tail) = log.last(plan, id, beyond).await? else {
         return Ok(Advanced::Gone);
     };

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::inbox::Inbox;
 use super::{Append, AppendError, Log, ReadError, Stored, Tail, Trace};
+use crate::bucket::is_no_message;
 
 /// How long one publish or one read may take before it counts as unanswered.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -257,16 +258,6 @@ fn refused(error: &jetstream::context::PublishError) -> AppendError {
         (PublishErrorKind::MaxPayloadExceeded, None) => AppendError::Refused(error.to_string()),
         // Time-outs, lost connections, nobody listening: it may have been stored.
         (_, None) => AppendError::Unanswered(error.to_string()),
-    }
-}
-
-/// Whether the stream's leader says that it has no message under a subject.
-pub(crate) fn is_no_message(error: &jetstream::stream::LastRawMessageError) -> bool {
-    use jetstream::stream::LastRawMessageErrorKind as Kind;
-    match error.kind() {
-        Kind::NoMessageFound => true,
-        Kind::JetStream(error) => error.error_code() == ErrorCode::NO_MESSAGE_FOUND,
-        _ => false,
     }
 }
 

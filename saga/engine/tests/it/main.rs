@@ -5,6 +5,7 @@ mod client;
 mod coordinator;
 mod example;
 mod follow;
+mod lag;
 mod log;
 mod participant;
 mod runtime;

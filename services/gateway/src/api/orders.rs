@@ -210,7 +210,7 @@ impl Orders {
     ) -> Result<EventStream<BoxStream<'static, Progress>>> {
         let shared = self.shared()?;
         let id = id.0.as_str();
-        let known = shared.orders.get(id, 0).await.map_err(|error| unavailable(&error))?;
+        let known = shared.orders.get(id).await.map_err(|error| unavailable(&error))?;
         if known.is_none() {
             return Err(unknown().into());
         }

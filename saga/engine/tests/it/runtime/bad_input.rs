@@ -63,7 +63,7 @@ impl World {
 
     /// An event that the airline would report of a saga that stands at its start.
     async fn flown(&self, id: &str) -> saga_core::Record {
-        let started = self.sagas.get(id, saga_engine::log::NEWEST).await.unwrap().unwrap();
+        let started = self.sagas.get(id).await.unwrap().unwrap();
         let done = Change::done("flight", json!({ "of": id }));
         let event = Event::new(Author::service("airline"), done);
         started.record.next(&self.plan, started.sequence, event).unwrap()

@@ -134,7 +134,7 @@ impl World {
     }
 
     pub(crate) async fn get(&self, id: &str) -> Option<Record> {
-        self.sagas.get(id, 0).await.ok().flatten().map(|stored| stored.record)
+        self.sagas.get(id).await.ok().flatten().map(|stored| stored.record)
     }
 
     /// Waits for the end of a saga.
