@@ -1,12 +1,22 @@
-//! Entries of key-value buckets, read so that what was answered once is not forgotten.
+//! Entries of key-value buckets, on a cluster as on one server.
 //!
 //! The client's own `get` may be answered by a replica that lags behind: it may miss an entry whose
-//! writing was acknowledged, or have an older one. Here the bucket's leader is asked.
+//! writing was acknowledged, or have an older one. Here the bucket's leader is asked. And where two
+//! write an entry at the same moment, a bucket with replicas may refuse one of them because the
+//! other one's write is still in flight, which is a race like any other here.
+
+use std::error::Error as _;
+use std::time::Duration;
 
 use async_nats::jetstream::stream::{LastRawMessageError, LastRawMessageErrorKind};
-use async_nats::jetstream::{ErrorCode, kv};
+use async_nats::jetstream::{self, ErrorCode, kv};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
+
+/// How often an entry that somebody else writes at the same moment is tried again.
+const TRIES: u32 = 10;
+/// Pause between two tries; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
 
 /// What a bucket has under a key.
 #[derive(Debug, Default)]
@@ -41,6 +51,60 @@ pub(crate) async fn written_once(bucket: &kv::Store, key: &str) -> Result<Option
         }
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Why an entry was not written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// It is not as it was read, or somebody writes it at this moment. Read again.
+    #[error("somebody else changed the entry")]
+    Raced,
+    /// The bucket does not answer, or refuses; it may have been written.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Writes an entry whose revision is the one that was read (0: there was none).
+pub(crate) async fn write(
+    bucket: &kv::Store,
+    key: &str,
+    value: Bytes,
+    revision: u64,
+) -> Result<(), WriteError> {
+    let Err(error) = bucket.update(key, value, revision).await else { return Ok(()) };
+    let publish = error.source().and_then(|source| source.source());
+    let server = publish.and_then(|source| source.downcast_ref::<jetstream::Error>());
+    let is_in_flight =
+        server.is_some_and(|it| it.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
+    if is_in_flight || error.kind() == kv::UpdateErrorKind::WrongLastRevision {
+        return Err(WriteError::Raced);
+    }
+    Err(WriteError::Unavailable(error.to_string()))
+}
+
+/// Writes an entry unless there is one: then that is answered.
+pub(crate) async fn create(
+    bucket: &kv::Store,
+    key: &str,
+    value: Bytes,
+) -> Result<Option<Bytes>, String> {
+    let (mut revision, mut pause) = (0, FIRST_PAUSE);
+    for _ in 0..TRIES {
+        match write(bucket, key, value.clone(), revision).await {
+            Ok(()) => return Ok(None),
+            Err(WriteError::Raced) => {}
+            Err(WriteError::Unavailable(why)) => return Err(why),
+        }
+        let there = newest(bucket, key).await.map_err(|error| error.to_string())?;
+        if there.value.is_some() {
+            return Ok(there.value);
+        }
+        // Deleted, or in flight: then it is there in a moment, or its writer failed.
+        revision = there.revision;
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Err(format!("{key} is being written by others all the time"))
 }
 
 /// The keys of a bucket, in their order, as its leader has them; a key that was deleted may be among

@@ -129,15 +129,11 @@ impl Engine {
         let (name, version) = (plan.name().to_owned(), plan.version());
         let json = serde_json::to_vec(plan.definition()).map_err(unavailable)?;
         let bucket = self.definitions().await?;
-        match bucket.create(key(&name, version), json.into()).await {
-            Ok(_) => {}
-            Err(error) if error.kind() == kv::CreateErrorKind::AlreadyExists => {
-                let known = self.load(&bucket, &name, version).await?;
-                if known.digest() != plan.digest() {
-                    return Err(DefinitionError::Changed { name, version });
-                }
-            }
-            Err(error) => return Err(unavailable(error)),
+        let there = bucket::create(&bucket, &key(&name, version), json.into()).await;
+        if let Some(json) = there.map_err(unavailable)?
+            && plan_of_json(&json)?.digest() != plan.digest()
+        {
+            return Err(DefinitionError::Changed { name, version });
         }
         self.know(plan);
         Ok(())
@@ -210,8 +206,7 @@ impl Engine {
         let json = bucket::written_once(bucket, &key(name, version)).await.map_err(unavailable)?;
         let json =
             json.ok_or_else(|| DefinitionError::Unknown { name: name.to_owned(), version })?;
-        let definition: Definition = serde_json::from_slice(&json).map_err(unavailable)?;
-        Ok(Plan::new(definition)?)
+        plan_of_json(&json)
     }
 }
 
@@ -223,6 +218,11 @@ impl std::fmt::Debug for Engine {
 
 fn key(name: &str, version: u32) -> String {
     format!("{name}.{version}")
+}
+
+fn plan_of_json(json: &[u8]) -> Result<Plan, DefinitionError> {
+    let definition: Definition = serde_json::from_slice(json).map_err(unavailable)?;
+    Ok(Plan::new(definition)?)
 }
 
 fn unavailable(error: impl std::fmt::Display) -> DefinitionError {

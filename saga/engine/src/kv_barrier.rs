@@ -1,12 +1,11 @@
 //! The barrier of a participant without a database: one key per step in a key-value bucket.
 
 use async_nats::jetstream::kv;
-use bytes::Bytes;
 use futures::future::join_all;
 use saga_core::barrier::{Key, Row};
 
 use crate::barrier::{Barrier, Change, CommitError};
-use crate::bucket::newest;
+use crate::bucket::{WriteError, newest, write};
 use crate::engine::Engine;
 use crate::topology;
 
@@ -46,9 +45,10 @@ impl KvBarrier {
         let key = change.key.effect_id();
         if change.seen.is_none() {
             // Nothing was there: no need to look again, revision 0 says whether that still holds.
-            match self.write(&key, json.clone().into(), 0).await {
-                Err(CommitError::Raced) => {}
-                other => return other,
+            match write(&self.bucket, &key, json.clone().into(), 0).await {
+                Ok(()) => return Ok(()),
+                Err(WriteError::Raced) => {}
+                Err(error) => return Err(unavailable(error)),
             }
         }
         // Otherwise, and after a key was deleted, the revision is that of the row as it was read.
@@ -56,17 +56,10 @@ impl KvBarrier {
         if row != change.seen {
             return Err(CommitError::Raced);
         }
-        self.write(&key, json.into(), revision).await
-    }
-
-    async fn write(&self, key: &str, json: Bytes, revision: u64) -> Result<(), CommitError> {
-        match self.bucket.update(key, json, revision).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == kv::UpdateErrorKind::WrongLastRevision => {
-                Err(CommitError::Raced)
-            }
-            Err(error) => Err(unavailable(error)),
-        }
+        write(&self.bucket, &key, json.into(), revision).await.map_err(|error| match error {
+            WriteError::Raced => CommitError::Raced,
+            WriteError::Unavailable(why) => CommitError::Unavailable(why),
+        })
     }
 }
 

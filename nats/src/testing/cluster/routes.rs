@@ -95,7 +95,7 @@ async fn is_over(delay: &mut watch::Receiver<Duration>) {
 /// Passes on bytes, in their order, each as long after it came as the delay was then; looks at the
 /// first `greeting` of them for what the connection is for.
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delays: Delays, greeting: usize) {
-    let (sender, mut waiting) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
+    let (sender, mut underway) = mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
     let reading = async move {
         let mut bytes = vec![0; CHUNK];
         let mut greeted = Vec::new();
@@ -112,7 +112,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delays: Delays, g
         }
     };
     let writing = async move {
-        while let Some((at, bytes)) = waiting.recv().await {
+        while let Some((at, bytes)) = underway.recv().await {
             tokio::time::sleep_until(at).await;
             if to.write_all(&bytes).await.is_err() {
                 return;

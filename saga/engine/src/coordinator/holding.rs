@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use async_nats::datetime::{self, DateTime};
 use async_nats::jetstream::consumer;
-use async_nats::jetstream::kv::{self, UpdateErrorKind};
+use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::Stream;
 use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::holds::Holds;
 use super::office::{Office, Track};
-use crate::bucket::newest;
+use crate::bucket::{WriteError, newest, write};
 use crate::topology;
 
 /// How often the bucket is looked at.
@@ -34,6 +34,8 @@ const DONE: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_millis(25);
 /// How often a change that met another one is tried.
 const TRIES: u32 = 5;
+/// Pause before that: a write of somebody else's may be in flight.
+const RACED: Duration = Duration::from_millis(10);
 
 fn key(saga_type: &str) -> String {
     format!("pause.{saga_type}")
@@ -113,10 +115,13 @@ pub(super) async fn change(
         let is_changed = change(&mut holds);
         if is_changed {
             let json = serde_json::to_vec(&holds).map_err(|error| error.to_string())?;
-            match bucket.update(key(saga_type), json.into(), revision).await {
-                Ok(_) => {}
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => continue,
-                Err(error) => return Err(error.to_string()),
+            match write(&bucket, &key(saga_type), json.into(), revision).await {
+                Ok(()) => {}
+                Err(WriteError::Raced) => {
+                    tokio::time::sleep(RACED).await;
+                    continue;
+                }
+                Err(WriteError::Unavailable(why)) => return Err(why),
             }
         }
         obey(office, &bucket, saga_type).await?;

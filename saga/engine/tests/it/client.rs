@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use jetsaga_nats::testing::broker;
 use saga_core::{Definition, Plan, Refusal, Status, Step, subject};
 use saga_engine::client::StartError;
@@ -192,6 +193,32 @@ async fn definitions_are_found_by_name_and_version() {
     // Sagas of both versions are read alike.
     let found = sagas.get(&world.bed.id("one")).await.unwrap().unwrap();
     assert_eq!(found.record, started.stored.record);
+}
+
+/// As when all services of a system start at the same moment.
+#[tokio::test]
+async fn of_many_who_register_at_once_all_agree_on_one_definition() {
+    let world = World::new().await;
+    for version in 2..12 {
+        let registering = (0..8).map(|number| {
+            let engine = Engine::new(world.engine.client().clone());
+            // Every other one has another content under the same name and version.
+            let deadline_ms = 60_000 + 1_000 * (number % 2);
+            let definition = Definition { version, deadline_ms, ..second() };
+            let plan = Arc::new(Plan::new(definition).unwrap());
+            async move { (deadline_ms, engine.register(plan).await) }
+        });
+        let answers = join_all(registering).await;
+        let registered = world.engine.plan("trip", version).await.unwrap();
+        for (deadline_ms, answer) in answers {
+            let is_it = registered.definition().deadline_ms == deadline_ms;
+            match answer {
+                Ok(()) => assert!(is_it, "two definitions of version {version}"),
+                Err(DefinitionError::Changed { .. }) => assert!(!is_it),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
 }
 
 fn second() -> Definition {

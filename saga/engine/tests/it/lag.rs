@@ -1,17 +1,22 @@
 //! Replicas that lag behind: whoever reads after an answer finds what the answer said, whichever
 //! server it is connected to.
 //!
-//! One client is connected to the leader of everything, the other one to a server that hears of all
-//! changes later. What the server answers by itself there is old, which is shown first.
+//! One client is connected to a stream's leader, the other one to a server that hears of all changes
+//! later. What that server answers by itself is old, which is shown first.
 
-#![expect(clippy::unwrap_used, reason = "what a test's helpers cannot do, the test cannot either")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test's helpers cannot do, the test cannot either"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Client;
-use futures::TryStreamExt as _;
-use jetsaga_nats::testing::{LaggingCluster, lagging_cluster, replicas};
+use futures::future::try_join_all;
+use jetsaga_nats::connect_as;
+use jetsaga_nats::testing::{LaggingCluster, OwnCluster, lagging_cluster, replicas};
 use jetsaga_nats::topology::apply;
 use saga_core::barrier::{Key, Row};
 use saga_core::{Plan, Status};
@@ -30,72 +35,66 @@ use crate::runtime::world::until;
 
 /// How long what a leader tells its replicas takes.
 const LAG: Duration = Duration::from_millis(100);
-/// The server that leads all streams.
-const LEADER: usize = 1;
-/// One that hears of things later.
-const FOLLOWER: usize = 2;
 /// How often it is looked whether a replica is behind.
 const LOOKS: u32 = 20;
 /// How often each case is played: the leader may answer, too, and does so to every third request.
-const ROUNDS: u32 = 4;
+const ROUNDS: u32 = 2;
 
-/// Two ends of a cluster.
+/// A cluster, and a client of each of its servers.
 struct World {
     cluster: LaggingCluster,
-    /// Connected to the leader of all streams.
+    clients: [Client; 3],
+    plan: Arc<Plan>,
+}
+
+/// Two ends of a cluster, as a stream has them.
+struct Ends {
+    /// Connected to the stream's leader.
     writer: Client,
-    /// Connected to a server whose replicas lag.
+    /// Connected to a server whose replica lags.
     reader: Client,
-    bed: Bed,
 }
 
 impl World {
     async fn new() -> Self {
         let cluster = lagging_cluster().await;
-        let connect = async |number, name| {
-            jetsaga_nats::connect_as(cluster.url_of(number), name).await.unwrap()
-        };
-        let (writer, reader) = (connect(LEADER, "writer").await, connect(FOLLOWER, "reader").await);
-        let bed = Bed::new(Arc::new(JetStreamLog::new(writer.clone())));
-        let wanted = Topology::of(&[&bed.plan], &[], replicas(&writer));
-        apply(&async_nats::jetstream::new(writer.clone()), &wanted).await.unwrap();
-        let world = Self { writer, reader, bed, cluster };
-        world.writer_leads().await;
-        world
+        let clients = try_join_all([1, 2, 3].map(|it| connect_as(cluster.url_of(it), "lag"))).await;
+        let clients: [Client; 3] = clients.unwrap().try_into().unwrap();
+        let plan = Arc::new(Plan::new(trip()).unwrap());
+        let wanted = Topology::of(&[&plan], &[], replicas(&clients[0]));
+        apply(&async_nats::jetstream::new(clients[0].clone()), &wanted).await.unwrap();
+        Self { cluster, clients, plan }
     }
 
-    /// Makes the writer's server the leader of every stream.
-    async fn writer_leads(&self) {
-        let context = async_nats::jetstream::new(self.writer.clone());
-        let leader = format!("jetsaga-{LEADER}");
-        let names: Vec<String> = context.stream_names().try_collect().await.unwrap();
-        for name in names {
-            let step_down = json!({ "placement": { "preferred": leader } }).to_string();
-            until(&format!("{leader} as the leader of {name}"), async || {
-                let now = context.get_stream(&name).await.ok();
-                let now = now.and_then(|it| it.cached_info().cluster.clone()?.leader);
-                let mut asked = None;
-                if now.as_ref().is_some_and(|it| *it != leader) {
-                    let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
-                    asked = Some(self.writer.request(subject, step_down.clone().into()).await);
-                }
-                (now.as_ref() == Some(&leader), (now, asked))
-            })
-            .await;
-        }
+    /// The ends of a stream; of a bucket, by the name of its stream.
+    async fn ends(&self, stream: &str) -> Ends {
+        let context = async_nats::jetstream::new(self.clients[0].clone());
+        let leader = until("a leader", async || {
+            let info = context.get_stream(stream).await;
+            let leader = info.ok().and_then(|it| it.cached_info().cluster.clone()?.leader);
+            (leader.is_some(), leader)
+        })
+        .await;
+        let leader = OwnCluster::number(&leader.unwrap()) - 1;
+        let [writer, reader] = [leader, leader + 1].map(|it| self.clients[it % 3].clone());
+        Ends { writer, reader }
     }
+}
 
-    fn sagas(&self, client: &Client) -> Sagas {
-        Sagas::new(Engine::new(client.clone()), Arc::clone(&self.bed.plan))
+impl Ends {
+    fn engines(&self) -> [Engine; 2] {
+        [&self.writer, &self.reader].map(|client| Engine::new(client.clone()))
     }
 }
 
 #[tokio::test]
 async fn what_was_answered_is_found_by_whoever_reads_from_a_replica_that_lags() {
     let world = World::new().await;
-    let coordinator = Coordinator::new(Engine::new(world.reader.clone()));
-    let coordinator = coordinator.saga(Arc::clone(&world.bed.plan)).options(quick());
-    let running = coordinator.start().await.unwrap();
+    let saga = world.ends("SAGA_TRIP").await;
+    let definitions = world.ends(&format!("KV_{}", topology::DEFINITIONS)).await;
+    let barrier = world.ends(&format!("KV_{}", topology::BARRIER)).await;
+    let coordinator = Coordinator::new(Engine::new(saga.reader.clone()));
+    let running = coordinator.saga(Arc::clone(&world.plan)).options(quick()).start().await.unwrap();
     until("the coordinator has caught up", async || {
         let health = running.health();
         (health.is_caught_up, health)
@@ -103,23 +102,23 @@ async fn what_was_answered_is_found_by_whoever_reads_from_a_replica_that_lags() 
     .await;
     world.cluster.lag(LAG);
 
-    replicas_are_behind(&world).await;
+    replicas_are_behind(&definitions).await;
     for round in 0..ROUNDS {
-        a_saga(&world, round).await;
-        a_wish(&world, round).await;
-        a_definition(&world, round).await;
-        a_row(&world, round).await;
+        a_saga(&saga, &world.plan, round).await;
+        a_wish(&saga, &world.plan, round).await;
+        a_definition(&definitions, round).await;
+        a_row(&barrier, round).await;
     }
     running.shutdown().await;
 }
 
 /// What a replica says by itself is old: else nothing here would mean anything.
-async fn replicas_are_behind(world: &World) {
+async fn replicas_are_behind(ends: &Ends) {
     let bucket = async |client: &Client| {
         let context = async_nats::jetstream::new(client.clone());
         context.get_key_value(topology::DEFINITIONS).await.unwrap()
     };
-    let (written, read) = (bucket(&world.writer).await, bucket(&world.reader).await);
+    let (written, read) = (bucket(&ends.writer).await, bucket(&ends.reader).await);
     for number in 0..LOOKS {
         let key = format!("nothing{number}.1");
         written.put(&key, "{}".into()).await.unwrap();
@@ -133,10 +132,10 @@ async fn replicas_are_behind(world: &World) {
 }
 
 /// A saga that was just started, and moved on.
-async fn a_saga(world: &World, round: u32) {
-    let (written, read) = (world.sagas(&world.writer), world.sagas(&world.reader));
-    let (bed, input) = (&world.bed, json!({ "to": "Lisbon" }));
-    let id = bed.id(&format!("moved{round}"));
+async fn a_saga(ends: &Ends, plan: &Arc<Plan>, round: u32) {
+    let [written, read] = ends.engines().map(|engine| Sagas::new(engine, Arc::clone(plan)));
+    let bed = Bed::new(Arc::new(JetStreamLog::new(ends.writer.clone())));
+    let (id, input) = (format!("moved{round}"), json!({ "to": "Lisbon" }));
     let started = written.start(&id, input.clone(), Trace::default()).await.unwrap().stored;
     let found = read.get(&id).await.unwrap().map(|it| it.record);
     assert_eq!(found.as_ref(), Some(&started.record));
@@ -151,10 +150,11 @@ async fn a_saga(world: &World, round: u32) {
 }
 
 /// A wish about a saga of which its coordinator's server has not heard.
-async fn a_wish(world: &World, round: u32) {
-    let (id, saga_type) =
-        (world.bed.id(&format!("cancelled{round}")), world.bed.plan.name().to_owned());
-    let (written, wishes) = (world.sagas(&world.writer), WishClient::new(world.reader.clone()));
+async fn a_wish(ends: &Ends, plan: &Arc<Plan>, round: u32) {
+    let (id, saga_type) = (format!("cancelled{round}"), plan.name().to_owned());
+    let [engine, _] = ends.engines();
+    let (written, wishes) =
+        (Sagas::new(engine, Arc::clone(plan)), WishClient::new(ends.reader.clone()));
     written.start(&id, json!({ "to": "Lisbon" }), Trace::default()).await.unwrap();
     let (actor, reason) = ("ann".to_owned(), "changed her mind".to_owned());
     let moved: Moved = wishes.ask(&Cancel { saga_type, id, actor, reason }).await.unwrap();
@@ -162,8 +162,8 @@ async fn a_wish(world: &World, round: u32) {
 }
 
 /// A definition that was just registered.
-async fn a_definition(world: &World, round: u32) {
-    let [writer, reader] = [&world.writer, &world.reader].map(|it| Engine::new(it.clone()));
+async fn a_definition(ends: &Ends, round: u32) {
+    let [writer, reader] = ends.engines();
     let name = format!("tour{round}");
     let tour = |version, deadline_ms| {
         let mut definition = trip();
@@ -186,9 +186,10 @@ async fn a_definition(world: &World, round: u32) {
 }
 
 /// A row of a barrier that was just written, and written over.
-async fn a_row(world: &World, round: u32) {
-    let open = async |client: &Client| KvBarrier::open(&Engine::new(client.clone())).await.unwrap();
-    let (written, read) = (open(&world.writer).await, open(&world.reader).await);
+async fn a_row(ends: &Ends, round: u32) {
+    let [writer, reader] = ends.engines();
+    let written = KvBarrier::open(&writer).await.unwrap();
+    let read = KvBarrier::open(&reader).await.unwrap();
     let key = Key::new("trip", &format!("row{round}"), "flight");
     let mut seen = None;
     for output in [1, 2] {
