@@ -50,6 +50,11 @@ impl saga_engine::Step for Nothing {
     }
 }
 
+/// What each saga is started with.
+fn input() -> Value {
+    json!({ "customer": "ada", "amount": 1_180, "pad": "x".repeat(100) })
+}
+
 /// Three services, two coordinators, and a client, each with a connection of its own, as in
 /// processes of their own.
 pub(crate) struct Engines {
@@ -95,13 +100,12 @@ impl Engines {
 
     /// Starts sagas and waits for their ends.
     pub(crate) async fn measure(&self, in_flight: usize, duration: Duration) -> Figure {
-        let (sagas, ends, pad) = (self.sagas.clone(), self.ends, "x".repeat(100));
+        let (sagas, ends) = (self.sagas.clone(), self.ends);
         closed_loop(in_flight, duration, move |n| {
             let (sagas, id) = (sagas.clone(), format!("s{in_flight}-{n}"));
-            let input = json!({ "customer": "ada", "amount": 1_180, "pad": pad });
             async move {
                 let (_, mut follower) =
-                    sagas.start_and_follow(&id, input, Trace::default()).await?;
+                    sagas.start_and_follow(&id, input(), Trace::default()).await?;
                 let end = follower.end(PATIENCE).await?.ok_or("a saga did not end")?;
                 if end.record.status == ends {
                     return Ok(Outcome::Done);
@@ -114,12 +118,16 @@ impl Engines {
 
     /// Bytes of a message, headers included: what the stream needs for each of one saga's.
     async fn message(&self, url: &str) -> Result<usize, Failure> {
-        self.measure(1, Duration::from_millis(1)).await;
         let client = jetsaga_nats::connect_as(url, "raw").await?;
         let stream = subject::stream(self.sagas.plan().name(), None);
         let stream = async_nats::jetstream::new(client).get_stream(stream).await?;
-        let state = &stream.cached_info().state;
-        Ok(usize::try_from(state.bytes / state.messages.max(1))?)
+        let (id, input) = ("size", input());
+        let (_, mut follower) = self.sagas.start_and_follow(id, input, Trace::default()).await?;
+        follower.end(PATIENCE).await?.ok_or("a saga did not end")?;
+        let state = stream.get_info().await?.state;
+        let messages = Some(state.messages).filter(|messages| *messages > 0);
+        let messages = messages.ok_or("the stream is empty: retention was faster")?;
+        Ok(usize::try_from(state.bytes / messages)?)
     }
 
     pub(crate) async fn stop(self) {
