@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
+use jetsaga_nats::testing::broker;
 use saga_core::{Author, Change, Definition, Event, definition};
 use saga_engine::log::advance::{Advanced, advance};
 use saga_engine::{
@@ -22,6 +23,12 @@ fn flight() -> Definition {
     Definition::new("trip", 1).step(step.timeout_ms(60_000).backoff(20, 200))
 }
 
+/// Where nothing is delivered again because it takes long: what is in hand is counted here.
+async fn patient(definition: Definition) -> World {
+    let ack_wait_ms = 120_000;
+    World::on(broker().await.account().client().await, &[definition], ack_wait_ms).await
+}
+
 async fn until_in_hand(airline: &ParticipantHandle, count: u64) {
     until("they are in hand", async || {
         let stats = airline.stats();
@@ -32,7 +39,7 @@ async fn until_in_hand(airline: &ParticipantHandle, count: u64) {
 
 #[tokio::test]
 async fn what_comes_while_a_transaction_is_under_way_is_committed_together() {
-    let world = World::new(flight()).await;
+    let world = patient(flight()).await;
     let books = Books::default();
     books.close();
     let airline = world.serve("airline", &books).await;
@@ -57,7 +64,7 @@ async fn what_comes_while_a_transaction_is_under_way_is_committed_together() {
 
 #[tokio::test]
 async fn a_change_that_fails_in_a_batch_does_not_keep_the_others() {
-    let world = World::new(flight()).await;
+    let world = patient(flight()).await;
     let books = Books::default();
     books.close();
     books.trouble("s3", &[Trouble::Raced]);
@@ -121,7 +128,7 @@ impl Step for Fragile {
 
 #[tokio::test]
 async fn a_panic_about_one_of_a_batch_costs_the_others_nothing() {
-    let world = World::new(flight()).await;
+    let world = patient(flight()).await;
     let books = Books::default();
     books.close();
     let (is_healed, largest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
@@ -149,7 +156,7 @@ async fn a_panic_about_one_of_a_batch_costs_the_others_nothing() {
 
 #[tokio::test]
 async fn no_more_is_in_hand_than_a_participant_can_hold() {
-    let world = World::new(flight()).await;
+    let world = patient(flight()).await;
     let books = Books::default();
     books.close();
     let ids: Vec<String> = (0..1_100).map(|number| format!("s{number}")).collect();
@@ -199,7 +206,7 @@ impl Step for Outside {
 
 #[tokio::test]
 async fn no_more_calls_are_under_way_than_allowed() {
-    let world = World::new(flight()).await;
+    let world = patient(flight()).await;
     let books = Books::default();
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (gate, open) = tokio::sync::watch::channel(false);
@@ -225,7 +232,7 @@ async fn no_more_calls_are_under_way_than_allowed() {
 
 #[tokio::test]
 async fn a_closed_valve_holds_new_work_while_rollbacks_go_on() {
-    let world = World::new(trip()).await;
+    let world = patient(trip()).await;
     let (books, valve) = (Books::default(), Valve::default());
     let airline = world.service("airline", &books).valve(valve.clone()).start().await.unwrap();
     let back = world.start("back", json!({})).await;
