@@ -13,7 +13,7 @@ use async_nats::jetstream::{self, ErrorCode, kv};
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 
-/// How often an entry that somebody else writes at the same moment is tried again.
+/// How often an entry is tried to be written while somebody else's write of it is in flight.
 const TRIES: u32 = 10;
 /// Pause between two tries; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -56,7 +56,7 @@ pub(crate) async fn written_once(bucket: &kv::Store, key: &str) -> Result<Option
 /// Why an entry was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
-    /// It is not as it was read, or somebody writes it at this moment. Read again.
+    /// It is not as it was read. Read again.
     #[error("somebody else changed the entry")]
     Raced,
     /// The bucket does not answer, or refuses; it may have been written.
@@ -71,15 +71,28 @@ pub(crate) async fn write(
     value: Bytes,
     revision: u64,
 ) -> Result<(), WriteError> {
-    let Err(error) = bucket.update(key, value, revision).await else { return Ok(()) };
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..TRIES {
+        let Err(error) = bucket.update(key, value.clone(), revision).await else { return Ok(()) };
+        if error.kind() == kv::UpdateErrorKind::WrongLastRevision {
+            return Err(WriteError::Raced);
+        }
+        if !is_in_flight(&error) {
+            return Err(WriteError::Unavailable(error.to_string()));
+        }
+        // Somebody else's write is not stored yet, and may never be if the leader changes: the
+        // server tells nobody which, so there is nothing to wait for but time. Soon it is stored,
+        // and this one has lost, or it is gone.
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    Err(WriteError::Unavailable(format!("{key} is being written by others all the time")))
+}
+
+fn is_in_flight(error: &kv::UpdateError) -> bool {
     let publish = error.source().and_then(|source| source.source());
     let server = publish.and_then(|source| source.downcast_ref::<jetstream::Error>());
-    let is_in_flight =
-        server.is_some_and(|it| it.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT);
-    if is_in_flight || error.kind() == kv::UpdateErrorKind::WrongLastRevision {
-        return Err(WriteError::Raced);
-    }
-    Err(WriteError::Unavailable(error.to_string()))
+    server.is_some_and(|it| it.error_code() == ErrorCode::STREAM_WRONG_LAST_SEQUENCE_CONSTANT)
 }
 
 /// Writes an entry unless there is one: then that is answered.
@@ -88,8 +101,8 @@ pub(crate) async fn create(
     key: &str,
     value: Bytes,
 ) -> Result<Option<Bytes>, String> {
-    let (mut revision, mut pause) = (0, FIRST_PAUSE);
-    for _ in 0..TRIES {
+    let mut revision = 0;
+    loop {
         match write(bucket, key, value.clone(), revision).await {
             Ok(()) => return Ok(None),
             Err(WriteError::Raced) => {}
@@ -99,12 +112,9 @@ pub(crate) async fn create(
         if there.value.is_some() {
             return Ok(there.value);
         }
-        // Deleted, or in flight: then it is there in a moment, or its writer failed.
+        // Somebody deleted it: it is written over the deletion.
         revision = there.revision;
-        tokio::time::sleep(pause).await;
-        pause *= 2;
     }
-    Err(format!("{key} is being written by others all the time"))
 }
 
 /// The keys of a bucket, in their order, as its leader has them; a key that was deleted may be among

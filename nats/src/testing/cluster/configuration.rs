@@ -16,8 +16,8 @@ pub(crate) struct Configuration {
 }
 
 impl Configuration {
-    /// Lets this server and those that it hears of go to these ports for their routes, instead of
-    /// to those of `all`.
+    /// Lets this server reach the others, and be reached by them, through other ports: of each pair
+    /// the first is a server's own port for routes, the second the one to go through.
     pub(crate) fn go_through(&mut self, ports: &[(u16, u16)]) {
         for (route, through) in ports {
             let url = |port: &u16| format!("nats-route://127.0.0.1:{port}\"");

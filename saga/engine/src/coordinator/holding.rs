@@ -34,8 +34,6 @@ const DONE: Duration = Duration::from_secs(10);
 const ASK: Duration = Duration::from_millis(25);
 /// How often a change that met another one is tried.
 const TRIES: u32 = 5;
-/// Pause before that: a write of somebody else's may be in flight.
-const RACED: Duration = Duration::from_millis(10);
 
 fn key(saga_type: &str) -> String {
     format!("pause.{saga_type}")
@@ -117,10 +115,7 @@ pub(super) async fn change(
             let json = serde_json::to_vec(&holds).map_err(|error| error.to_string())?;
             match write(&bucket, &key(saga_type), json.into(), revision).await {
                 Ok(()) => {}
-                Err(WriteError::Raced) => {
-                    tokio::time::sleep(RACED).await;
-                    continue;
-                }
+                Err(WriteError::Raced) => continue,
                 Err(WriteError::Unavailable(why)) => return Err(why),
             }
         }
