@@ -36,6 +36,11 @@ test-engine *options:
 test-cluster *options:
     JETSAGA_TEST_NATS=cluster CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-engine --test it {{ options }}
 
+# The same where replicas hear of everything a moment late: finds what trusts the answer of any one
+[group('check')]
+test-lagging *options:
+    JETSAGA_TEST_NATS=lagging CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-engine --test it {{ options }} -- --test-threads 12
+
 # The protocol under the model checker, also what is too large for the tests (docs/model.md)
 [group('check')]
 [positional-arguments]

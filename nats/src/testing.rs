@@ -13,8 +13,10 @@
 //! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
 //! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a
 //! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist, or
-//! `cluster` for three servers that are a cluster, in containers where an engine answers; [`replicas`] says how many replicas the streams
-//! of a test can have, so that the same tests run on either.
+//! `cluster` for three servers that are a cluster, in containers where an engine answers, or
+//! `lagging` for three processes whose replicas are behind, so that what reads from any of them is
+//! found; [`replicas`] says how many replicas the streams of a test can have, so that the same tests
+//! run on all of them.
 //!
 //! The server ends with the test process. A static is never dropped, and a killed process drops
 //! nothing at all, so it is not left to destructors: a shell reads a pipe that this process holds,

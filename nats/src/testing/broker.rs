@@ -2,19 +2,23 @@
 
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::accounts::{ACCOUNTS, Account, Accounts};
-use super::cluster::{self, Containers};
+use super::cluster::{self, Containers, Routes};
 use super::container::{self, Container};
 use super::reaper::Reaper;
 use crate::launcher::{Config, Launcher, Options, Server};
 
 /// Says where the server is to run: `container` or `process`, or `cluster` for three servers that
-/// are one; anything else leaves it open.
+/// are one, or `lagging` for three whose replicas are behind; anything else leaves it open.
 const WISH: &str = "JETSAGA_TEST_NATS";
+
+/// How long what the servers of a `lagging` cluster tell each other of their streams takes.
+const LAG: Duration = Duration::from_millis(10);
 
 /// Removes a directory once the servers whose stores are in it have ended.
 const REMOVE_STORE: &str = "store=$1; shift
@@ -37,6 +41,8 @@ enum Home {
     /// One, or three that are a cluster.
     Processes {
         servers: Vec<Server>,
+        /// What is between them, if they are to lag.
+        _routes: Option<Routes>,
         _reaper: Reaper,
     },
 }
@@ -91,6 +97,7 @@ pub(super) enum Wish {
     Container,
     Process,
     Cluster,
+    Lagging,
     ContainerIfPossible,
 }
 
@@ -105,6 +112,7 @@ impl Wish {
         match (wish, ci) {
             ("process", _) => Self::Process,
             ("cluster", _) => Self::Cluster,
+            ("lagging", _) => Self::Lagging,
             ("container", _) | (_, "true" | "1") => Self::Container,
             _ => Self::ContainerIfPossible,
         }
@@ -116,6 +124,7 @@ async fn start(wish: Wish) -> Result<Broker, String> {
     let home = match wish {
         Wish::Process => process(&accounts).await?,
         Wish::Cluster => cluster(&accounts).await?,
+        Wish::Lagging => lagging(&accounts).await?,
         Wish::Container | Wish::ContainerIfPossible => match container::start(&accounts).await {
             Ok(container) => Home::Container(Box::new(container)),
             Err(why) if wish == Wish::Container => return Err(insisted(&why)),
@@ -140,7 +149,7 @@ async fn process(accounts: &Accounts) -> Result<Home, String> {
     let config = Config::with_extra(accounts.config());
     let options = Options { config, ..Options::new(store.path()) };
     let server = Launcher::new(options).announce(say).start().await;
-    processes(vec![server.map_err(|why| why.to_string())?], store)
+    processes(vec![server.map_err(|why| why.to_string())?], store, None)
 }
 
 async fn cluster(accounts: &Accounts) -> Result<Home, String> {
@@ -150,9 +159,18 @@ async fn cluster(accounts: &Accounts) -> Result<Home, String> {
             say(&format!("{why}: the servers of the cluster are processes"));
             let store = store()?;
             let (servers, _files) = cluster::started_in(store.path(), &accounts.config()).await;
-            processes(servers.into(), store)
+            processes(servers.into(), store, None)
         }
     }
+}
+
+/// Processes in any case: what is between them is this one's.
+async fn lagging(accounts: &Accounts) -> Result<Home, String> {
+    let store = store()?;
+    let ((servers, _files), routes) =
+        cluster::started_with_routes_in(store.path(), &accounts.config()).await;
+    routes.delay(LAG);
+    processes(servers.into(), store, Some(routes))
 }
 
 fn store() -> Result<TempDir, String> {
@@ -161,7 +179,7 @@ fn store() -> Result<TempDir, String> {
 }
 
 /// Sees to it that nothing is left of these servers and their store.
-fn processes(servers: Vec<Server>, store: TempDir) -> Result<Home, String> {
+fn processes(servers: Vec<Server>, store: TempDir, routes: Option<Routes>) -> Result<Home, String> {
     let pid = |server: &Server| server.pid().unwrap_or_default().to_string();
     let mut arguments = vec![store.path().to_string_lossy().into_owned()];
     arguments.extend(servers.iter().map(pid));
@@ -169,7 +187,7 @@ fn processes(servers: Vec<Server>, store: TempDir) -> Result<Home, String> {
     let reaper = Reaper::at_end(REMOVE_STORE, &arguments).map_err(|why| why.to_string())?;
     // From here on the directory is the reaper's.
     let _path = store.keep();
-    Ok(Home::Processes { servers, _reaper: reaper })
+    Ok(Home::Processes { servers, _routes: routes, _reaper: reaper })
 }
 
 /// Writes to stderr itself: what a test prints is shown only when it fails.
@@ -190,6 +208,7 @@ mod tests {
         assert_eq!(Wish::of("", "true"), Wish::Container);
         assert_eq!(Wish::of("process", "true"), Wish::Process);
         assert_eq!(Wish::of("cluster", "true"), Wish::Cluster);
+        assert_eq!(Wish::of("lagging", "true"), Wish::Lagging);
         assert_eq!(Wish::of("container", ""), Wish::Container);
     }
 }

@@ -10,10 +10,10 @@ mod processes;
 mod routes;
 
 pub(super) use containers::Containers;
-pub(super) use processes::started_in;
+pub(super) use processes::{started_in, started_with_routes_in};
+pub(super) use routes::Routes;
 
 use processes::Processes;
-use routes::Routes;
 
 /// How many servers a cluster has.
 const SERVERS: usize = 3;

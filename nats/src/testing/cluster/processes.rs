@@ -13,6 +13,9 @@ use super::configuration::{Configuration, configurations};
 use super::routes::Routes;
 use crate::launcher::{Config, Server};
 
+/// Servers, and their configurations.
+pub(crate) type Started = ([Server; SERVERS], [PathBuf; SERVERS]);
+
 /// Three processes, with their stores in a temporary directory. All is gone when it is dropped.
 #[derive(Debug)]
 pub(super) struct Processes {
@@ -31,14 +34,7 @@ impl Processes {
     /// Three processes that reach each other through a network of the test's.
     pub(super) async fn with_routes() -> (Self, Routes) {
         let directory = temporary();
-        let mut all = all_in(directory.path(), "");
-        let ports = all.each_ref().map(|it| it.route);
-        let (routes, through) = Routes::before(&ports).await.expect("127.0.0.1 has free ports");
-        let ports: Vec<_> = ports.into_iter().zip(through).collect();
-        for configuration in &mut all {
-            configuration.go_through(&ports);
-        }
-        let (servers, files) = started_with(directory.path(), &all).await;
+        let ((servers, files), routes) = started_with_routes_in(directory.path(), "").await;
         (Self { servers, files, directory }, routes)
     }
 
@@ -77,11 +73,20 @@ impl Drop for Processes {
 
 /// Starts three servers with their stores in the directory, and what is `extra` added to the
 /// configuration of each.
-pub(crate) async fn started_in(
-    directory: &Path,
-    extra: &str,
-) -> ([Server; SERVERS], [PathBuf; SERVERS]) {
+pub(crate) async fn started_in(directory: &Path, extra: &str) -> Started {
     started_with(directory, &all_in(directory, extra)).await
+}
+
+/// The same; they reach each other through a network of the test's.
+pub(crate) async fn started_with_routes_in(directory: &Path, extra: &str) -> (Started, Routes) {
+    let mut all = all_in(directory, extra);
+    let ports = all.each_ref().map(|it| it.route);
+    let (routes, through) = Routes::before(ports).expect("127.0.0.1 has free ports");
+    let ports: Vec<_> = ports.into_iter().zip(through).collect();
+    for configuration in &mut all {
+        configuration.go_through(&ports);
+    }
+    (started_with(directory, &all).await, routes)
 }
 
 fn temporary() -> TempDir {
@@ -95,10 +100,7 @@ fn all_in(directory: &Path, extra: &str) -> [Configuration; SERVERS] {
     all.expect("the examples can be read, or the checkout is not whole")
 }
 
-async fn started_with(
-    directory: &Path,
-    all: &[Configuration; SERVERS],
-) -> ([Server; SERVERS], [PathBuf; SERVERS]) {
+async fn started_with(directory: &Path, all: &[Configuration; SERVERS]) -> Started {
     let files = array::from_fn(|index| directory.join(format!("cluster-{}.conf", index + 1)));
     for (file, configuration) in files.iter().zip(all) {
         std::fs::write(file, &configuration.text).expect("the temporary directory can be written");

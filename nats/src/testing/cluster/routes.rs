@@ -8,13 +8,18 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use super::SERVERS;
 
 /// Chunks of up to [`CHUNK`] bytes that may be on their way in one direction.
 const ON_THE_WAY: usize = 4_096;
@@ -26,27 +31,36 @@ const SYSTEM: &str = "\"route_account\":\"$SYS\"";
 const GREETING: usize = 16 * 1024;
 
 /// What comes between the servers of a cluster: one listener before each server, by whose address
-/// the others know it. Ends with its last clone.
-#[derive(Debug, Clone)]
-pub(super) struct Routes {
-    delay: Arc<watch::Sender<Duration>>,
+/// the others know it. It has a thread of its own, for a cluster may outlive the runtime of the test
+/// that started it. Ends when it is dropped.
+#[derive(Debug)]
+pub(in super::super) struct Routes {
+    delay: watch::Sender<Duration>,
 }
 
 impl Routes {
     /// Passes on what is sent to each of these ports on 127.0.0.1, from a port of its own, at once.
-    pub(super) async fn before(ports: &[u16]) -> io::Result<(Self, Vec<u16>)> {
-        let delay = Arc::new(watch::Sender::new(Duration::ZERO));
-        let mut own = Vec::with_capacity(ports.len());
-        for &port in ports {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
-            own.push(listener.local_addr()?.port());
-            tokio::spawn(serve(listener, port, delay.subscribe()));
+    pub(super) fn before(ports: [u16; SERVERS]) -> io::Result<(Self, [u16; SERVERS])> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let delay = watch::Sender::new(Duration::ZERO);
+        let mut own = [0; SERVERS];
+        let mut serving = JoinSet::new();
+        for (own, port) in own.iter_mut().zip(ports) {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+            listener.set_nonblocking(true)?;
+            *own = listener.local_addr()?.port();
+            let _context = runtime.enter();
+            let listener = TcpListener::from_std(listener)?;
+            serving.spawn_on(serve(listener, port, delay.subscribe()), runtime.handle());
         }
+        thread::Builder::new()
+            .name("routes".to_owned())
+            .spawn(move || runtime.block_on(serving.join_all()))?;
         Ok((Self { delay }, own))
     }
 
     /// From now on what goes by the system account's connections takes this long, in each direction.
-    pub(super) fn delay(&self, delay: Duration) {
+    pub(in super::super) fn delay(&self, delay: Duration) {
         self.delay.send_replace(delay);
     }
 }

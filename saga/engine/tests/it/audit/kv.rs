@@ -9,6 +9,7 @@ use saga_engine::{
 };
 use serde_json::{Value, json};
 
+use super::super::coordinator::world::newest;
 use super::super::runtime::world::World;
 use super::told;
 
@@ -57,7 +58,7 @@ async fn rows_in_the_bucket_are_compared() {
 
     let bucket = engine.jetstream().get_key_value(topology::BARRIER).await.unwrap();
     bucket.delete("trip.a.flight").await.unwrap();
-    let row = bucket.get("trip.b.flight").await.unwrap().unwrap();
+    let row = newest(engine.jetstream(), topology::BARRIER, "trip.b.flight").await;
     let row = String::from_utf8(row.to_vec()).unwrap().replace("1A", "9Z");
     bucket.put("trip.b.flight", row.into()).await.unwrap();
     let expected = [

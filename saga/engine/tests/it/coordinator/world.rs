@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
+use bytes::Bytes;
 use jetsaga_nats::testing::{broker, replicas};
 use jetsaga_nats::topology;
 use saga_core::{Author, Change, Definition, Event, Plan, Step};
@@ -136,6 +137,14 @@ impl World {
     pub(super) async fn stream(&self) -> jetstream::stream::Stream {
         self.engine.jetstream().get_stream("SAGA_TRIP").await.unwrap()
     }
+}
+
+/// The value of a key as the bucket's leader has it; what the bucket itself would be answered could
+/// come from a replica that has not heard of the last write.
+pub(crate) async fn newest(context: &jetstream::Context, bucket: &str, key: &str) -> Bytes {
+    let stream = context.get_stream_no_info(format!("KV_{bucket}")).await.unwrap();
+    let subject = format!("$KV.{bucket}.{key}");
+    stream.get_last_raw_message_by_subject(&subject).await.unwrap().payload
 }
 
 /// Quick, and nothing leaves the stream.
