@@ -39,7 +39,7 @@ test-cluster *options:
 # The same where replicas hear of everything a moment late: finds what trusts the answer of any one
 [group('check')]
 test-lagging *options:
-    JETSAGA_TEST_NATS=lagging CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-engine --test it {{ options }} -- --test-threads 12
+    JETSAGA_TEST_NATS=lagging RUST_TEST_THREADS=12 CARGO_TARGET_DIR={{ cache }}/engine cargo test -p saga-engine --test it {{ options }}
 
 # The protocol under the model checker, also what is too large for the tests (docs/model.md)
 [group('check')]

@@ -154,7 +154,7 @@ async fn a_step_is_settled_once_its_service_gave_up() {
         .step(Step::compensable("hotel", "inn").timeout_ms(60_000));
     let world = World::new(patient).await;
     let coordinator = world.coordinator().await;
-    rolled_back(&world, "a").await;
+    rolling_back(&world, "a").await;
     let not_owed = refused(&world, &settle("a", "flight", false)).await;
     assert_eq!(not_owed, no("step_not_owed", 409));
     let gave_up = Change::undofailed("flight", "bank_closed", "the account is gone");
@@ -168,7 +168,7 @@ async fn a_step_is_settled_once_its_service_gave_up() {
 async fn a_step_whose_service_is_late_is_settled_by_force() {
     let world = World::new(trip()).await;
     let coordinator = world.coordinator().await;
-    rolled_back(&world, "a").await;
+    rolling_back(&world, "a").await;
     world.until_told("a", "flight.undofailed.stuck").await;
     assert_eq!(refused(&world, &settle("a", "flight", false)).await, no("not_given_up", 409));
     let moved = twice(&world, &settle("a", "flight", true)).await;
@@ -177,7 +177,7 @@ async fn a_step_whose_service_is_late_is_settled_by_force() {
 }
 
 /// Starts a saga whose second step fails, so that the first is to be undone.
-async fn rolled_back(world: &World, id: &str) {
+async fn rolling_back(world: &World, id: &str) {
     world.start(id).await;
     world.done(id, "flight").await;
     let full = Change::failed("hotel", "full", "no room");
