@@ -109,7 +109,9 @@ pub(super) async fn what_is_in_flight_is_waited_for(bed: &Bed) {
     let meddler = Meddler::once(bed, [Fate::InFlightOf(cancelled())]);
     let moved = bed.with(meddler.clone()).advance(&tail, done("flight")).await;
     assert_eq!(moved, Advanced::Moved(bed.newest("beaten").await));
-    assert_eq!(meddler.published().len(), 1);
+    // A replica that has not heard of the rival says that ours may be sent again, in vain.
+    let published = meddler.published().len();
+    assert!(published == 1 || bed.is_replicated, "{published}");
 }
 
 pub(super) async fn in_flight_may_be_ones_own(bed: &Bed) {

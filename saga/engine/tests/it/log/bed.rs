@@ -24,6 +24,8 @@ pub(crate) struct Bed {
     pub(crate) sharded: Arc<Plan>,
     /// Keeps the ids of tests on one stream apart.
     pub(crate) test: String,
+    /// Whether one replica may say what another one knows better.
+    pub(crate) is_replicated: bool,
 }
 
 pub(crate) fn trip() -> Definition {
@@ -38,7 +40,7 @@ impl Bed {
         let mut stay = trip();
         (stay.name, stay.shards) = ("stay".to_owned(), Some(2));
         let [plan, sharded] = [trip(), stay].map(|it| Arc::new(Plan::new(it).unwrap()));
-        Self { log, plan, sharded, test: String::new() }
+        Self { log, plan, sharded, test: String::new(), is_replicated: false }
     }
 
     pub(crate) fn in_memory() -> Self {
@@ -52,8 +54,10 @@ impl Bed {
 
     /// On a server or cluster.
     pub(crate) async fn on(client: &async_nats::Client) -> Self {
-        let bed = Self::new(Arc::new(JetStreamLog::new(client.clone())));
-        let wanted = Topology::of(&[&bed.plan, &bed.sharded], &[], replicas(client));
+        let replicas = replicas(client);
+        let log = Arc::new(JetStreamLog::new(client.clone()));
+        let bed = Self { is_replicated: replicas > 1, ..Self::new(log) };
+        let wanted = Topology::of(&[&bed.plan, &bed.sharded], &[], replicas);
         let context = async_nats::jetstream::new(client.clone());
         topology::apply(&context, &wanted).await.unwrap();
         bed
