@@ -10,7 +10,7 @@ use saga_engine::{Engine, Participant, Sagas, Trace, audit, dead_letter};
 use serde_json::json;
 
 use super::books::{Books, Entry};
-use super::world::{Deed, SERVICES, World, trip, until};
+use super::world::{Deed, World, trip, until};
 
 /// A message among the dead letters.
 #[derive(Debug)]
@@ -52,10 +52,7 @@ impl World {
             (found.len() >= count, found)
         })
         .await;
-        for service in SERVICES {
-            self.drained(service).await;
-            self.drained_backward(service).await;
-        }
+        self.services_drained().await;
         let found = self.dead_letters().await;
         assert_eq!(found.len(), count, "{found:#?}");
         found

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use futures::future::join_all;
 use jetsaga_nats::testing::{broker, replicas};
 use jetsaga_nats::topology;
@@ -213,20 +214,50 @@ impl World {
         .unwrap()
     }
 
-    /// Waits until nothing is left for this consumer to deliver, and nothing is in hand.
+    /// Waits until this consumer has delivered whatever it is to deliver of what the stream holds,
+    /// and nothing is in hand. That nothing is pending does not say so by itself: on a cluster the
+    /// consumer's leader may not have heard yet of what the stream's leader acknowledged.
     pub(crate) async fn drained(&self, name: &str) {
+        let consumer = self.topology.consumers.iter().find(|it| it.name == name);
+        let filters = &consumer.unwrap_or_else(|| panic!("no consumer {name}")).filters;
         until(&format!("the end of what {name} has to do"), async || {
+            let last = join_all(filters.iter().map(|filter| self.last_of(filter))).await;
+            let last = last.into_iter().max().unwrap_or_default();
             let info = self.consumer(name).await;
             let left = (info.num_pending, info.num_ack_pending);
-            (left == (0, 0), left)
+            let delivered = info.delivered.stream_sequence;
+            (left == (0, 0) && delivered >= last, (left, delivered, last))
         })
         .await;
+    }
+
+    /// The sequence of the last message under this filter, as the stream's leader knows it; 0 if
+    /// there is none.
+    async fn last_of(&self, filter: &str) -> u64 {
+        let stream = self.context().get_stream_no_info("SAGA_TRIP").await.unwrap();
+        until(&format!("the last message of {filter}"), async || {
+            match stream.get_last_raw_message_by_subject(filter).await {
+                Ok(message) => (true, Ok(message.sequence)),
+                Err(why) if why.kind() == LastRawMessageErrorKind::NoMessageFound => (true, Ok(0)),
+                Err(why) => (false, Err(why)),
+            }
+        })
+        .await
+        .unwrap()
     }
 
     /// The same for all consumers beside the forward one through which a service takes part.
     pub(crate) async fn drained_backward(&self, service: &str) {
         for (name, _) in subject::backward_consumers(&self.plan, self.plan.name(), service) {
             self.drained(&name).await;
+        }
+    }
+
+    /// The same for all consumers through which the services of [`trip`] take part.
+    pub(crate) async fn services_drained(&self) {
+        for service in SERVICES {
+            self.drained(service).await;
+            self.drained_backward(service).await;
         }
     }
 
