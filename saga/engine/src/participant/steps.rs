@@ -98,8 +98,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     }
 
     async fn before_call(&self, turn: &Turn<'_>) -> Result<(), Outcome> {
-        let saga = &turn.tail.stored.record.id;
-        match self.fault(Point::BeforeCall, saga, &turn.step.name, turn.attempt).await {
+        match self.fault_in(turn, Point::BeforeCall).await {
             None => Ok(()),
             Some(outcome) => Err(outcome),
         }
@@ -245,9 +244,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             let reason = match reply {
                 Reply::Undone => return self.put(&mut turn, Change::Undone { step }).await,
                 Reply::GaveUp(reason) => {
-                    let saga = turn.tail.stored.record.id.clone();
-                    let died = self.fault(Point::AfterEffect, &saga, &step, turn.attempt).await;
-                    if let Some(died) = died {
+                    if let Some(died) = self.fault_in(&turn, Point::AfterEffect).await {
                         return died;
                     }
                     reason
@@ -269,7 +266,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             let change = Change::Undofailed { step: step.clone(), reason };
             match self.append(&mut turn, change).await {
                 Appended::Moved if turn.is_still_due(&self.service) => {}
-                Appended::Yes => return self.after_append(&turn, &step).await,
+                Appended::Yes => return self.after_append(&turn).await,
                 Appended::Gone | Appended::Moved => return Outcome::Finished,
                 Appended::Later(outcome) => return outcome,
             }

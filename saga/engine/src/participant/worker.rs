@@ -52,6 +52,11 @@ impl Delivery {
             Role::Ending => None,
         }
     }
+
+    fn trigger(&self) -> Trigger {
+        let (lane, message) = (self.lane(), self.stored.sequence);
+        Trigger { lane, message, attempt: self.attempt }
+    }
 }
 
 /// What becomes of a message.
@@ -104,20 +109,30 @@ pub(crate) struct Turn<'a> {
     pub(crate) tail: Tail,
     /// Take it that the barrier has no row yet.
     pub(crate) assume_absent: bool,
+    /// The sequence of the message.
+    pub(crate) message: u64,
     /// When the message was stored.
     pub(crate) at_ms: i64,
     pub(crate) attempt: u32,
 }
 
+/// What a fail-point is told of the message in hand.
+#[derive(Clone, Copy)]
+struct Trigger {
+    lane: Option<Lane>,
+    message: u64,
+    attempt: u32,
+}
+
 impl<B: Barrier<Work: Default>> Worker<B> {
     /// Handles one message.
     pub(crate) async fn handle(&self, delivery: Delivery) -> Verdict {
-        let (saga_id, attempt) = (delivery.stored.record.id.clone(), delivery.attempt);
+        let (saga_id, trigger) = (delivery.stored.record.id.clone(), delivery.trigger());
         let verdict = self.act_on(delivery).await;
         if verdict != Verdict::Ack {
             return verdict;
         }
-        match self.fault(Point::BeforeAck, &saga_id, SAGA, attempt).await {
+        match self.fault(Point::BeforeAck, &saga_id, SAGA, trigger).await {
             None => Verdict::Ack,
             Some(Outcome::Later(pause)) => Verdict::Nak(pause),
             Some(_) => Verdict::Died,
@@ -143,9 +158,9 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         if !asks_something {
             return Verdict::Ack;
         }
-        let is_fresh = self.is_fresh(plan, &delivery);
+        let (is_fresh, trigger) = (self.is_fresh(plan, &delivery), delivery.trigger());
         let Delivery { stored, attempt, .. } = delivery;
-        let (record, at_ms) = (&stored.record, stored.at_ms);
+        let (record, message, at_ms) = (&stored.record, stored.sequence, stored.at_ms);
         let tail = if is_fresh {
             Tail::from(stored)
         } else {
@@ -155,12 +170,12 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 Err(error) => return self.unreadable(&error, attempt),
             }
         };
-        let Some(lane) = lane else { return self.mirror(plan, &tail, attempt, is_fresh).await };
+        let Some(lane) = lane else { return self.mirror(plan, &tail, trigger, is_fresh).await };
         let mut actions = decide(plan, &tail.stored.record, &self.service, lane);
         let turn = |action: Action, tail: Tail| {
             let step = plan.step(action.step())?;
             let assume_absent = is_fresh;
-            Some(Turn { plan, step, action, lane, tail, assume_absent, at_ms, attempt })
+            Some(Turn { plan, step, action, lane, tail, assume_absent, message, at_ms, attempt })
         };
         // Nearly always there is one, which needs no copy of the record.
         let last = actions.pop();
@@ -193,10 +208,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
 
     /// Carries one action to its end.
     async fn take(&self, turn: Turn<'_>) -> Outcome {
-        let record = &turn.tail.stored.record;
-        if let Some(outcome) =
-            self.fault(Point::BeforeEffect, &record.id, turn.action.step(), turn.attempt).await
-        {
+        if let Some(outcome) = self.fault_in(&turn, Point::BeforeEffect).await {
             return outcome;
         }
         // Each of these is boxed: a message that does nothing does not pay for the largest.
@@ -217,8 +229,7 @@ impl<B: Barrier<Work: Default>> Worker<B> {
 
     /// Appends what came of an action, and decides anew whenever somebody else moved the saga.
     pub(crate) async fn put(&self, turn: &mut Turn<'_>, change: saga_core::Change) -> Outcome {
-        let (saga_id, step) = (turn.tail.stored.record.id.clone(), change.step().to_owned());
-        if let Some(died) = self.fault(Point::AfterEffect, &saga_id, &step, turn.attempt).await {
+        if let Some(died) = self.fault_in(turn, Point::AfterEffect).await {
             return died;
         }
         loop {
@@ -229,14 +240,12 @@ impl<B: Barrier<Work: Default>> Worker<B> {
                 Appended::Later(outcome) => return outcome,
             }
         }
-        self.after_append(turn, &step).await
+        self.after_append(turn).await
     }
 
     /// The fail-point after an event of this turn was appended.
-    pub(crate) async fn after_append(&self, turn: &Turn<'_>, step: &str) -> Outcome {
-        let saga_id = &turn.tail.stored.record.id;
-        let died = self.fault(Point::AfterAppend, saga_id, step, turn.attempt).await;
-        died.unwrap_or(Outcome::Finished)
+    pub(crate) async fn after_append(&self, turn: &Turn<'_>) -> Outcome {
+        self.fault_in(turn, Point::AfterAppend).await.unwrap_or(Outcome::Finished)
     }
 
     /// One guarded append; afterwards `turn.tail` is the saga's tail.
@@ -353,19 +362,28 @@ impl<B: Barrier<Work: Default>> Worker<B> {
         super::backoff::after(&self.bench.jitter, u64::try_from(left).unwrap_or(0))
     }
 
+    /// Asks the fail-point about one action; `None`: go on.
+    pub(crate) async fn fault_in(&self, turn: &Turn<'_>, point: Point) -> Option<Outcome> {
+        let (saga_id, step) = (&turn.tail.stored.record.id, turn.action.step());
+        let (lane, message) = (Some(turn.lane), turn.message);
+        self.fault(point, saga_id, step, Trigger { lane, message, attempt: turn.attempt }).await
+    }
+
     /// Asks the fail-point; `None`: go on.
-    pub(crate) async fn fault(
+    async fn fault(
         &self,
         point: Point,
         saga_id: &str,
         step: &str,
-        attempt: u32,
+        Trigger { lane, message, attempt }: Trigger,
     ) -> Option<Outcome> {
         let place = || Place {
             point,
             service: self.service.clone(),
             saga_id: saga_id.to_owned(),
             step: step.to_owned(),
+            lane,
+            message,
             attempt,
         };
         match self.faults.ask(place).await {
@@ -383,7 +401,13 @@ impl<B: Barrier<Work: Default>> Worker<B> {
     }
 
     /// Follows an ending into the service's own database.
-    async fn mirror(&self, plan: &Arc<Plan>, tail: &Tail, attempt: u32, is_fresh: bool) -> Verdict {
+    async fn mirror(
+        &self,
+        plan: &Arc<Plan>,
+        tail: &Tail,
+        trigger: Trigger,
+        is_fresh: bool,
+    ) -> Verdict {
         let record = &tail.stored.record;
         let Some(mirror) = self.bench.mirror.as_ref().filter(|_| self.is_mirrored(record)) else {
             return Verdict::Ack;
@@ -407,14 +431,14 @@ impl<B: Barrier<Work: Default>> Worker<B> {
             })),
         };
         let id = record.id.clone();
-        if let Some(outcome) = self.fault(Point::BeforeEffect, &id, SAGA, attempt).await {
+        if let Some(outcome) = self.fault(Point::BeforeEffect, &id, SAGA, trigger).await {
             return verdict(vec![outcome]);
         }
         let outcome = if let Reply::Again(pause, _) = self.ending.perform(op).await {
             self.meter.again();
-            Outcome::Later(pause.unwrap_or_else(|| self.backoff(BACKOFF, attempt)))
+            Outcome::Later(pause.unwrap_or_else(|| self.backoff(BACKOFF, trigger.attempt)))
         } else {
-            let died = self.fault(Point::AfterEffect, &id, SAGA, attempt).await;
+            let died = self.fault(Point::AfterEffect, &id, SAGA, trigger).await;
             died.unwrap_or(Outcome::Finished)
         };
         verdict(vec![outcome])

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use saga_core::Lane;
 
 /// A place in a participant's handling of one action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +55,11 @@ pub struct Place {
     pub saga_id: String,
     /// The step; `saga` at [`Point::BeforeAck`] and for a mirrored ending.
     pub step: String,
+    /// Which way the message asks to go: whether the step is run, or undone or closed. `None` for a
+    /// mirrored ending.
+    pub lane: Option<Lane>,
+    /// The sequence of the message.
+    pub message: u64,
     /// Which delivery of the message this is, from 1.
     pub attempt: u32,
 }

@@ -6,7 +6,7 @@ use saga_engine::coordinator::CoordinatorHandle;
 use saga_engine::wishes::{Alarm, AlarmKind, Alarms};
 use serde_json::json;
 
-use super::world::{World, trip, until};
+use super::world::{World, hasty_trip, trip, until};
 
 async fn raised(coordinator: &CoordinatorHandle, kind: AlarmKind, about: &str) -> Alarm {
     let found = until(&format!("{kind:?} about {about}"), async || {
@@ -85,7 +85,7 @@ async fn a_write_past_the_check_is_ignored_and_reported() {
 
 #[tokio::test]
 async fn a_saga_behind_a_slip_is_still_timed_out() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let started = world.start("a").await;
     let mut slip = started.record.clone();
     (slip.n, slip.base) = (3, started.sequence);
@@ -127,7 +127,7 @@ async fn an_audit_reads_everything_and_says_what_is_wrong() {
 
 #[tokio::test]
 async fn a_missing_event_is_noticed_and_readers_go_on_before_it() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     let started = world.start("a").await;
     let mut later = started.record.clone();
@@ -142,7 +142,7 @@ async fn a_missing_event_is_noticed_and_readers_go_on_before_it() {
 
 #[tokio::test]
 async fn messages_that_are_no_records_are_reported_and_harm_no_neighbour() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     let subject = |id: &str| format!("{}.{id}.001.saga.started.running", subject_root());
     rude(&world, subject("poison"), b"{ not json".to_vec()).await;
@@ -197,10 +197,10 @@ async fn a_consumer_that_stands_still_is_reported_until_it_moves() {
 
 #[tokio::test]
 async fn an_unknown_definition_is_reported_and_taken_up_once_it_is_registered() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.watching().await;
-    let next = Definition { version: 2, ..trip() };
-    let next = std::sync::Arc::new(Plan::new(next.deadline_ms(50_000)).unwrap());
+    let next = Definition { version: 2, ..hasty_trip() };
+    let next = std::sync::Arc::new(Plan::new(next.deadline_ms(500_000)).unwrap());
     let record = Record::start(&next, "a", json!({})).unwrap();
     rude_record(&world, &record).await;
     raised(&coordinator, AlarmKind::UnknownDefinition, "trip.2").await;

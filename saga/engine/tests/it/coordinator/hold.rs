@@ -5,7 +5,7 @@ use std::time::Duration;
 use saga_core::{Definition, Step};
 use saga_engine::wishes::{History, Pause, Resume, WishError};
 
-use super::world::{World, trip, until};
+use super::world::{World, trip, trip_late_after, until};
 
 fn pause(saga_type: &str) -> Pause {
     let (actor, reason) = ("ann".to_owned(), "the provider is down".to_owned());
@@ -32,7 +32,7 @@ async fn are_paused(world: &World, wanted: bool) {
 #[tokio::test]
 async fn a_held_type_stands_still_and_its_time_outs_do_not_run() {
     let definition = Definition::new("trip", 1)
-        .step(Step::compensable("flight", "air").timeout_ms(2_000))
+        .step(Step::compensable("flight", "air").timeout_ms(4_000))
         .step(Step::compensable("hotel", "inn").timeout_ms(30_000))
         .step(Step::retriable("mail", "post").timeout_ms(300));
     let world = World::new(definition).await;
@@ -50,7 +50,7 @@ async fn a_held_type_stands_still_and_its_time_outs_do_not_run() {
     })
     .await;
     // Long after the time-out: that nothing happens cannot be awaited.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(world.told("a").await, ["saga.started.running"]);
 
     let free = world.wishes.ask(&resume()).await.unwrap();
@@ -59,14 +59,14 @@ async fn a_held_type_stands_still_and_its_time_outs_do_not_run() {
     are_paused(&world, false).await;
     let history = world.until_told("a", "flight.timedout.rolling_back").await;
     let waited = history[1].at_ms - history[0].at_ms;
-    assert!(waited >= 3_000 + 1_000, "the hold does not count: {waited} ms in all");
+    assert!(waited >= 5_000 + 3_000, "the hold does not count: {waited} ms in all");
     coordinator.shutdown().await;
     other.shutdown().await;
 }
 
 #[tokio::test]
 async fn a_hold_outlives_its_coordinator() {
-    let world = World::new(trip()).await;
+    let world = World::new(trip_late_after(400)).await;
     let coordinator = world.coordinator().await;
     world.wishes.ask(&pause("trip")).await.unwrap();
     coordinator.shutdown().await;

@@ -17,7 +17,7 @@ use saga_engine::wishes::{AlarmKind, Cancel, List};
 use saga_engine::{Engine, Log, Sagas, Stored, Tail, Trace};
 use serde_json::json;
 
-use super::world::{World, quick, trip, until};
+use super::world::{LATE_MS, World, hasty_trip, quick, until};
 
 /// Counts appends in flight on their way to the log.
 struct Counting {
@@ -60,10 +60,10 @@ async fn start_many(world: &World, count: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn mass_time_outs_are_spread() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let ids = start_many(&world, 200).await;
     // All of them are due before anybody looks.
-    tokio::time::sleep(Duration::from_millis(450)).await;
+    tokio::time::sleep(Duration::from_millis(LATE_MS + 50)).await;
     let log = Arc::clone(world.engine.log());
     let counting = Arc::new(Counting { log, now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
     let counted: Arc<dyn Log> = counting.clone();
@@ -81,7 +81,7 @@ async fn mass_time_outs_are_spread() {
 
 #[tokio::test]
 async fn two_coordinators_append_each_time_out_once() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let (one, other) = (world.coordinator().await, world.coordinator().await);
     let ids = start_many(&world, 60).await;
     for id in &ids {
@@ -122,7 +122,7 @@ async fn one_coordinator_serves_several_types_and_shards() {
         shards: Some(3),
         ..Definition::new("parcel", 1).step(Step::compensable("pick", "depot").timeout_ms(400))
     };
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let parcel = Arc::new(Plan::new(sharded).unwrap());
     let mut topology = Topology::of(&[&parcel], &[], replicas(&world.client));
     topology.buckets.clear();
@@ -172,11 +172,11 @@ async fn one_coordinator_serves_several_types_and_shards() {
 
 #[tokio::test]
 async fn a_service_that_answers_at_the_last_moment_wins_or_loses_cleanly() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     let ids = start_many(&world, 40).await;
-    // Just before the time-out of 400 ms.
-    tokio::time::sleep(Duration::from_millis(390)).await;
+    // Just before the time-out.
+    tokio::time::sleep(Duration::from_millis(LATE_MS - 10)).await;
     let log = world.engine.log().as_ref();
     let race = ids.iter().map(async |id| {
         let tail = log.last(&world.plan, id, saga_engine::log::NEWEST).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use saga_core::{Author, Change, Status};
 use saga_engine::topology::{CHECKPOINTS, Topology};
 use saga_engine::wishes::{AlarmKind, List};
 
-use super::world::{World, trip, until};
+use super::world::{World, hasty_trip, trip, trip_late_after, until};
 
 async fn play_through(world: &World, id: &str) {
     world.start(id).await;
@@ -19,7 +19,7 @@ async fn play_through(world: &World, id: &str) {
 
 #[tokio::test]
 async fn a_restart_reads_only_what_came_since_the_checkpoint() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let first = world.coordinator().await;
     for number in 0..30 {
         play_through(&world, &format!("done{number}")).await;
@@ -61,7 +61,7 @@ async fn a_restart_reads_only_what_came_since_the_checkpoint() {
 
 #[tokio::test]
 async fn without_a_checkpoint_the_stream_tells_the_same() {
-    let world = World::new(trip()).await;
+    let world = World::new(trip_late_after(5_000)).await;
     let first = world.coordinator().await;
     play_through(&world, "a").await;
     world.start("b").await;
@@ -77,7 +77,7 @@ async fn without_a_checkpoint_the_stream_tells_the_same() {
 
 #[tokio::test]
 async fn a_checkpoint_of_another_stream_is_ignored() {
-    let world = World::new(trip()).await;
+    let world = World::new(trip_late_after(5_000)).await;
     let first = world.coordinator().await;
     world.start("a").await;
     until("it was read", async || (first.health().open == 1, first.health())).await;
@@ -98,7 +98,7 @@ async fn a_checkpoint_of_another_stream_is_ignored() {
 
 #[tokio::test]
 async fn a_stream_made_anew_under_a_running_coordinator_is_read_from_its_start() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     world.start("a").await;
     until("it was read", async || (coordinator.health().open == 1, coordinator.health())).await;
@@ -124,7 +124,7 @@ async fn a_coordinator_goes_on_after_the_server_was_killed_and_started_again() {
     let mut server = own_server().await;
     let options = async_nats::ConnectOptions::new();
     let client = jetsaga_nats::connect(server.url(), options).await.unwrap();
-    let world = World::on(client, trip()).await;
+    let world = World::on(client, trip_late_after(5_000)).await;
     let coordinator = world.coordinator().await;
     play_through(&world, "before").await;
     world.start("across").await;
@@ -170,7 +170,7 @@ async fn a_shutdown_without_a_server_does_not_hang() {
 
 #[tokio::test]
 async fn a_shutdown_finishes_what_is_in_hand() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     for number in 0..20 {
         world.start(&format!("s{number}")).await;

@@ -4,16 +4,16 @@ use saga_core::{Author, Change, Definition, Status, Step};
 use saga_engine::wishes::AlarmKind;
 use serde_json::json;
 
-use super::world::{World, between, trip, until};
+use super::world::{LATE_MS, World, between, hasty_trip, until};
 
 #[tokio::test]
 async fn a_step_that_nobody_answers_is_timed_out_and_never_early() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     world.start("a").await;
     let history = world.until_told("a", "flight.timedout.rolling_back").await;
     let waited = between(&history[0], &history[1]);
-    assert!((400..3_000).contains(&waited), "{waited} ms");
+    assert!(waited >= i64::try_from(LATE_MS).unwrap(), "{waited} ms");
     let record = &history[1].record;
     assert_eq!(record.cause.as_ref().unwrap().code, "timeout");
     assert_eq!(record.event.by, Author::Coordinator);
@@ -51,7 +51,7 @@ async fn a_timer_step_is_done_when_its_delay_has_passed() {
     world.start("a").await;
     let history = world.until_told("a", "cool-off.done.running").await;
     let waited = between(&history[0], &history[1]);
-    assert!((300..3_000).contains(&waited), "{waited} ms");
+    assert!(waited >= 300, "{waited} ms");
     assert_eq!(world.done("a", "flight").await.record.status, Status::Completed);
     coordinator.shutdown().await;
 }
@@ -74,7 +74,7 @@ async fn a_signal_that_does_not_come_times_out() {
 
 #[tokio::test]
 async fn a_late_undo_is_an_alarm_in_the_log_and_the_service_may_still_come() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     world.start("a").await;
     let refused = Change::failed("flight", "full", "no seat");
@@ -85,7 +85,7 @@ async fn a_late_undo_is_an_alarm_in_the_log_and_the_service_may_still_come() {
     let refused = Change::failed("hotel", "full", "no room");
     world.act("b", Author::service("inn"), refused).await;
     let history = world.until_told("b", "flight.undofailed.stuck").await;
-    assert!(between(&history[2], &history[3]) >= 400);
+    assert!(between(&history[2], &history[3]) >= i64::try_from(LATE_MS).unwrap());
     until("the alarm", async || {
         let alarms = coordinator.alarms();
         let is_raised = alarms.iter().any(|it| it.kind == AlarmKind::Stuck && it.about == "b");
@@ -104,7 +104,7 @@ async fn a_late_undo_is_an_alarm_in_the_log_and_the_service_may_still_come() {
 
 #[tokio::test]
 async fn after_the_point_of_no_return_lateness_is_only_an_alarm() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     world.start("a").await;
     world.done("a", "flight").await;

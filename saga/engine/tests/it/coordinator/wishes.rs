@@ -6,7 +6,7 @@ use saga_engine::wishes::{
 };
 use serde_json::json;
 
-use super::world::{World, between, trip, until};
+use super::world::{World, between, hasty_trip, trip, trip_late_after, until};
 
 fn cancel(id: &str) -> Cancel {
     let (saga_type, id) = ("trip".to_owned(), id.to_owned());
@@ -116,14 +116,14 @@ async fn a_running_saga_is_cancelled_and_a_late_cancel_refused() {
 
 #[tokio::test]
 async fn a_nudge_starts_the_time_out_again() {
-    let world = World::new(trip()).await;
+    let world = World::new(trip_late_after(5_000)).await;
     let coordinator = world.coordinator().await;
     world.start("a").await;
     twice(&world, &nudge("a", "flight", "the service was down")).await;
     let history = world.until_told("a", "flight.timedout.rolling_back").await;
     assert_eq!(history.len(), 3);
     let waited = between(&history[1], &history[2]);
-    assert!(waited >= 400, "{waited} ms since the nudge");
+    assert!(waited >= 5_000, "{waited} ms since the nudge");
     assert_eq!(refused(&world, &nudge("a", "hotel", "why not")).await, no("step_not_owed", 409));
     assert_eq!(refused(&world, &nudge("a", "train", "why not")).await, no("unknown_step", 404));
     coordinator.shutdown().await;
@@ -166,7 +166,7 @@ async fn a_step_is_settled_once_its_service_gave_up() {
 
 #[tokio::test]
 async fn a_step_whose_service_is_late_is_settled_by_force() {
-    let world = World::new(trip()).await;
+    let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     rolling_back(&world, "a").await;
     world.until_told("a", "flight.undofailed.stuck").await;
@@ -238,9 +238,9 @@ async fn the_history_tells_every_event_and_what_comes_next_and_when() {
     }
     let hotel = story.next.iter().find(|next| next.step == "hotel").unwrap();
     assert_eq!((hotel.what.as_str(), hotel.service.as_deref()), ("run", Some("inn")));
-    assert_eq!((hotel.since_ms, hotel.due_ms), (stored[1].at_ms, Some(stored[1].at_ms + 30_000)));
+    assert_eq!((hotel.since_ms, hotel.due_ms), (stored[1].at_ms, Some(stored[1].at_ms + 300_000)));
     let saga = story.next.iter().find(|next| next.step == "saga").unwrap();
-    assert_eq!(saga.due_ms, Some(stored[0].at_ms + 60_000));
+    assert_eq!(saga.due_ms, Some(stored[0].at_ms + 600_000));
     assert!(story.now_ms >= stored[1].at_ms);
     coordinator.shutdown().await;
 }

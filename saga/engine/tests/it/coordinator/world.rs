@@ -26,13 +26,27 @@ pub(super) struct World {
     pub(super) wishes: WishClient,
 }
 
-/// Two steps that can be undone, one that cannot fail, all with short time-outs.
+/// Two steps that can be undone, one that cannot fail; nothing of it is late while a test runs.
 pub(super) fn trip() -> Definition {
+    trip_late_after(300_000)
+}
+
+/// The same, of which the first step and the last one are late soon.
+pub(super) fn hasty_trip() -> Definition {
+    trip_late_after(LATE_MS)
+}
+
+/// How long the first step and the last one of a [`hasty_trip`] may take: what comes in time is
+/// there by then also where the server is slow.
+pub(super) const LATE_MS: u64 = 1_500;
+
+/// The same, with another time-out of these two.
+pub(super) fn trip_late_after(timeout_ms: u64) -> Definition {
     Definition::new("trip", 1)
-        .deadline_ms(60_000)
-        .step(Step::compensable("flight", "air").timeout_ms(400))
-        .step(Step::compensable("hotel", "inn").timeout_ms(30_000))
-        .step(Step::retriable("mail", "post").timeout_ms(300))
+        .deadline_ms(600_000)
+        .step(Step::compensable("flight", "air").timeout_ms(timeout_ms))
+        .step(Step::compensable("hotel", "inn").timeout_ms(300_000))
+        .step(Step::retriable("mail", "post").timeout_ms(timeout_ms))
 }
 
 impl World {

@@ -1,42 +1,39 @@
 //! Holds participants at a point until a test lets them go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use saga_core::Lane;
 use saga_engine::testing::{Fault, Faults, Place, Point};
 use tokio::sync::watch;
 
 use crate::runtime::world::until;
 
-/// Which time a saga comes to a point with its step, and which with the undo of it.
-const STEP: u32 = 1;
-const UNDO: u32 = 2;
-
-/// Holds every saga, or one, at one point, once.
+/// Holds every saga, or one, at one point with the first message that brings it there in this lane.
 #[derive(Clone)]
 pub(super) struct Hold {
     point: Point,
+    lane: Lane,
     id: Option<String>,
-    /// Which time the saga comes to the point, from 1.
-    pass: u32,
-    held: Arc<Mutex<BTreeSet<String>>>,
+    /// The sequence of that message, by the saga's id.
+    held: Arc<Mutex<BTreeMap<String, u64>>>,
     open: Arc<watch::Sender<bool>>,
 }
 
 impl Hold {
-    /// Where a participant first comes to the point with a saga: with the step, not with its undo.
+    /// Where a participant comes to the point with a step.
     pub(super) fn step(point: Point) -> Self {
-        Self::at(point, STEP)
+        Self::at(point, Lane::Forward)
     }
 
-    /// Where it comes there for the second time: with the undo of its step.
+    /// Where it comes there with the undo of a step.
     pub(super) fn undo(point: Point) -> Self {
-        Self::at(point, UNDO)
+        Self::at(point, Lane::Backward)
     }
 
-    fn at(point: Point, pass: u32) -> Self {
+    fn at(point: Point, lane: Lane) -> Self {
         let open = Arc::new(watch::Sender::new(false));
-        Self { point, id: None, pass, held: Arc::default(), open }
+        Self { point, lane, id: None, held: Arc::default(), open }
     }
 
     /// [`Hold::step`] of one saga alone.
@@ -58,8 +55,17 @@ impl Hold {
         self.open.send_replace(true);
     }
 
-    async fn hold(&self, id: String) {
-        self.held.lock().unwrap().insert(id);
+    /// Whether this is to be held; a message that is delivered once more stands beside itself.
+    fn holds(&self, place: &Place) -> bool {
+        let is_meant = self.id.as_ref().is_none_or(|id| *id == place.saga_id);
+        if !is_meant || self.point != place.point || place.lane != Some(self.lane) {
+            return false;
+        }
+        let mut held = self.held.lock().unwrap();
+        *held.entry(place.saga_id.clone()).or_insert(place.message) == place.message
+    }
+
+    async fn until_let_go(&self) {
         self.open.subscribe().wait_for(|&is_open| is_open).await.unwrap();
     }
 }
@@ -67,24 +73,11 @@ impl Hold {
 /// What a participant asks so that these hold it.
 pub(super) fn holding(holds: &[&Hold]) -> Faults {
     let holds: Vec<Hold> = holds.iter().map(|&hold| hold.clone()).collect();
-    let passes: Arc<Mutex<BTreeMap<(String, Point), u32>>> = Arc::default();
     Faults::new(move |place: Place| {
-        let pass = {
-            let mut passes = passes.lock().unwrap();
-            let pass = passes.entry((place.saga_id.clone(), place.point)).or_default();
-            *pass += 1;
-            *pass
-        };
-        let is_it = |hold: &&Hold| {
-            let is_meant = hold.id.as_ref().is_none_or(|id| *id == place.saga_id);
-            // An undo that is delivered once more while it stands here stands beside itself.
-            let is_again = hold.pass == UNDO && pass > UNDO && place.attempt > 1;
-            is_meant && hold.point == place.point && (hold.pass == pass || is_again)
-        };
-        let hold = holds.iter().find(is_it).cloned();
+        let hold = holds.iter().find(|hold| hold.holds(&place)).cloned();
         async move {
             if let Some(hold) = hold {
-                hold.hold(place.saga_id).await;
+                hold.until_let_go().await;
             }
             Fault::Proceed
         }
