@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The names of streams and subjects are fixed by the protocol, so what keeps tests apart is the
-//! account: accounts see nothing of each other. The server runs in a container (image `nats`, tag
+//! account: accounts see nothing of each other, and what is in one is deleted when its test is over.
+//! The server runs in a container (image `nats`, tag
 //! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
 //! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a
 //! failure, unless it is asked for: `JETSAGA_TEST_NATS` is `process` or `container` to insist, or
@@ -29,6 +30,7 @@ mod accounts;
 mod broker;
 mod cluster;
 mod container;
+mod lease;
 mod own;
 mod reaper;
 

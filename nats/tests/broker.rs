@@ -44,6 +44,26 @@ fn tests_with_the_same_names_do_not_meet() {
 }
 
 #[tokio::test]
+async fn what_a_test_leaves_is_deleted_when_the_last_of_its_connections_is_gone() {
+    let account = broker().await.account();
+    let url = account.url().to_owned();
+    let jetstream = account.jetstream().await;
+    let stream = same_stream(&jetstream).await;
+    drop(account);
+    // A second look of somebody who holds nothing of it.
+    let client = jetsaga_nats::connect(&url, ConnectOptions::new()).await.unwrap();
+    let stranger = jetstream::new(client);
+    assert!(stranger.get_stream("SAME").await.is_ok(), "the first connection is still there");
+    jetstream.publish("same", "x".into()).await.unwrap().await.unwrap();
+    drop((jetstream, stream));
+    eventually(async || match stranger.get_stream("SAME").await {
+        Ok(_) => Err("it is still there"),
+        Err(_) => Ok(()),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_of_ones_own_survives_a_crash_on_the_same_port() {
     let mut server = own_server().await;
     let (url, pid) = (server.url().to_owned(), server.pid());

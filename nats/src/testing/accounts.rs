@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
+use async_nats::ConnectOptions;
 use async_nats::jetstream;
+
+use super::lease::{Janitor, Lease};
 
 /// How many tests of one binary can have an account. One costs the server little: 300 were tried.
 pub(super) const ACCOUNTS: usize = 300;
@@ -12,13 +16,14 @@ pub(super) const ACCOUNTS: usize = 300;
 #[derive(Debug)]
 pub(super) struct Accounts {
     password: String,
+    janitor: Janitor,
 }
 
 impl Accounts {
     /// Accounts with a password that no other server has.
     pub(super) fn new() -> Self {
         let random = RandomState::new().hash_one(std::process::id());
-        Self { password: format!("{random:016x}") }
+        Self { password: format!("{random:016x}"), janitor: Janitor::start() }
     }
 
     /// The server's configuration: [`ACCOUNTS`] accounts, each with JetStream and one user.
@@ -39,7 +44,8 @@ impl Accounts {
         let user = name(number);
         let url = |address: &&str| format!("nats://{user}:{}@{address}", self.password);
         let url = addresses.iter().map(url).collect::<Vec<_>>().join(",");
-        Account { name: user, url }
+        let lease = Arc::new(self.janitor.lease(&url));
+        Account { name: user, url, lease }
     }
 }
 
@@ -47,11 +53,14 @@ fn name(number: usize) -> String {
     format!("test{number:03}")
 }
 
-/// An account that is one test's alone: JetStream without limits, and nothing in it.
+/// An account that is one test's alone: JetStream without limits, and nothing in it. Its streams
+/// are deleted once this, its clones and all that came of [`Account::client`] are gone; whoever
+/// connects to its URL otherwise keeps it as long.
 #[derive(Debug, Clone)]
 pub struct Account {
     name: String,
     url: String,
+    lease: Arc<Lease>,
 }
 
 impl Account {
@@ -70,7 +79,13 @@ impl Account {
     /// # Panics
     /// When the server does not answer.
     pub async fn client(&self) -> async_nats::Client {
-        let client = crate::connect(self.url(), async_nats::ConnectOptions::new()).await;
+        let lease = Arc::clone(&self.lease);
+        // What the connection tells nobody asks for: it holds the lease as long as it is there.
+        let options = ConnectOptions::new().event_callback(move |_event| {
+            let _held = &lease;
+            async {}
+        });
+        let client = crate::connect(self.url(), options).await;
         client.expect("the test server answers, or it has ended, which its log tells")
     }
 
