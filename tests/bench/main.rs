@@ -29,8 +29,8 @@ use report::Report;
 /// How fast the engine and the shop are
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Only these figures, with commas between them: a (with b and c), d, e, f, g
-    #[arg(long, value_delimiter = ',')]
+    /// Only these figures, with commas between them; a is with b and c
+    #[arg(long, value_delimiter = ',', value_parser = ["a", "d", "e", "f", "g"])]
     only: Vec<String>,
 
     /// Seconds per figure
