@@ -10,6 +10,7 @@
 //!
 //! The names of streams and subjects are fixed by the protocol, so what keeps tests apart is the
 //! account: accounts see nothing of each other, and what is in one is deleted when its test is over.
+//!
 //! The server runs in a container (image `nats`, tag
 //! [`Version::PINNED`](crate::launcher::Version::PINNED)); where no container engine answers, it is
 //! a process by the [launcher](crate::launcher), and stderr says so once. Under `CI=true` that is a

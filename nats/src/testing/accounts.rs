@@ -54,8 +54,8 @@ fn name(number: usize) -> String {
 }
 
 /// An account that is one test's alone: JetStream without limits, and nothing in it. Its streams
-/// are deleted once this, its clones and all that came of [`Account::client`] are gone; whoever
-/// connects to its URL otherwise keeps it as long.
+/// are deleted once this, its clones and all that came of [`Account::client`] are gone: whoever
+/// connects to its URL in another way has to hold it as long.
 #[derive(Debug, Clone)]
 pub struct Account {
     name: String,

@@ -62,7 +62,7 @@ async fn start_many(world: &World, count: usize) -> Vec<String> {
 async fn mass_time_outs_are_spread() {
     let world = World::new(hasty_trip()).await;
     let ids = start_many(&world, 200).await;
-    // All of them are due before anybody looks.
+    // All of them are due before anybody looks: it is time itself that is waited for.
     tokio::time::sleep(Duration::from_millis(LATE_MS + 50)).await;
     let log = Arc::clone(world.engine.log());
     let counting = Arc::new(Counting { log, now: AtomicUsize::new(0), most: AtomicUsize::new(0) });
@@ -175,7 +175,7 @@ async fn a_service_that_answers_at_the_last_moment_wins_or_loses_cleanly() {
     let world = World::new(hasty_trip()).await;
     let coordinator = world.coordinator().await;
     let ids = start_many(&world, 40).await;
-    // Just before the time-out.
+    // Just before the time-out: it is time itself that is waited for.
     tokio::time::sleep(Duration::from_millis(LATE_MS - 10)).await;
     let log = world.engine.log().as_ref();
     let race = ids.iter().map(async |id| {
